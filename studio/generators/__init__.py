@@ -1,0 +1,133 @@
+"""Generators: a prompt and a mesh seen from V cameras → V pictures of its painted surface, differentiably.
+
+To add one, put a file here that holds one frozen dataclass of knobs, a `Generator`; its `build()` returns a `Painter`, the live
+object with weights on a device. A painter is split where the exact replay gradient needs the cut (`studio.objective`): `predict`
+is the network alone, `advance` is everything that couples views outside it (guidance mix, scheduler, fusion of views in texture
+space), `decode` makes pictures. All three are pure functions of their arguments, in any dtype.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from studio.plug import Socket
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from studio.texture import Baker, Fragments
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a painter makes of a prompt: `known` words, and `unknown` ones each with the nearest known word (or None)."""
+
+    known: tuple[str, ...]
+    unknown: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything constant while one prompt is painted on one mesh: made once by `Painter.scene`.
+
+    `text` is what the network reads of the prompt, conditional and empty; `geometry` [V, G, h, w] what it sees of the mesh.
+    """
+
+    views: int
+    text: Any
+    geometry: Tensor
+    mask: Tensor
+    """[V, 1, H, W] float: 1 where a pixel of the decoded picture shows the surface."""
+    baker: Baker | None = None
+    """The texture-space coupling of generators that fuse views outside the network; None for the others."""
+
+
+class Painter(ABC):
+    """A generator with its weights on a device."""
+
+    view_px: int
+    """Side of the decoded pictures."""
+    steps: int
+    """Number of denoising steps; step i runs from 0 (pure noise) to steps − 1."""
+    network: torch.nn.Module
+    """The denoiser that carries the LoRA; its base weights stay frozen."""
+    views_meet_inside: bool
+    """True when views attend to each other inside the network: then a chunk is always all views."""
+
+    @abstractmethod
+    def words(self, prompt: str) -> Words:
+        """Which words of the prompt the generator knows; it must not depend on anything but its vocabulary."""
+
+    @abstractmethod
+    def scene(self, prompt: str, fragments: Fragments, *, baker: Baker | None = None) -> Scene:
+        """Encode the prompt and the mesh as seen in `fragments` (view_px square). `baker` couples views where that is needed."""
+
+    @abstractmethod
+    def noise(self, scene: Scene, *, generator: torch.Generator) -> Tensor:
+        """White noise of the latents' shape [V, C, h, w], drawn on the CPU so that seeds mean the same on every device."""
+
+    @abstractmethod
+    def predict(self, x: Tensor, i: int, scene: Scene, *, views: slice = slice(None)) -> Tensor:
+        """The network's raw prediction for the latents x [v, C, h, w] of `views` at step i: [v, P, C, h, w].
+
+        P is 1, or 2 with classifier-free guidance: (conditional, unconditional).
+        """
+
+    @abstractmethod
+    def advance(self, x: Tensor, prediction: Tensor, i: int, scene: Scene, *, noise: Tensor | None) -> Tensor:
+        """One scheduler step of all views jointly, without the network: x_t [V, C, h, w] and its prediction → x_{t−1}.
+
+        After the last step the result is x_0. `noise` is what eta > 0 adds at this step; None adds nothing.
+        """
+
+    @abstractmethod
+    def decode(self, x0: Tensor) -> Tensor:
+        """Latents [v, C, h, w] → pictures [v, 3, view_px, view_px], sRGB, in [0, 1] up to a soft clamp."""
+
+    @property
+    @abstractmethod
+    def eta(self) -> float:
+        """How much noise each step adds (0 = DDIM, deterministic)."""
+
+    # -- LoRA: the same for every painter, in `_lora.py` --------------------------------------------------------------------
+
+    @abstractmethod
+    def add_lora(self, *, rank: int, seed: int = 0) -> None:
+        """Add a fresh, trainable LoRA (peft) on the attention projections; the painter's output is unchanged by it."""
+
+    @abstractmethod
+    def lora_parameters(self) -> list[torch.nn.Parameter]:
+        """The trainable LoRA tensors, in a fixed order (empty before `add_lora`)."""
+
+    @abstractmethod
+    def base(self) -> AbstractContextManager[None]:
+        """Within: the base network, adapters off. Never yield inside it."""
+
+    @abstractmethod
+    def lora_state(self) -> dict[str, Tensor]:
+        """The LoRA as CPU tensors under peft's names."""
+
+    @abstractmethod
+    def load_lora(self, state: dict[str, Tensor]) -> None:
+        """Put such tensors back. Raises StudioError when names or shapes do not fit."""
+
+
+@dataclass(frozen=True)
+class Generator(ABC):
+    """The promise of a file in this folder: settings, and how to bring them to life."""
+
+    @abstractmethod
+    def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
+        """Load the weights. Raises StudioError when they are missing, partial or corrupt."""
+
+    def stages(self) -> Iterator[str]:
+        """What `build` does, in words, for the progress line."""
+        yield "loading the generator"
+
+
+SOCKET: Socket[Generator] = Socket(__name__, Generator)
