@@ -1,0 +1,54 @@
+"""What a run tells whoever watches it: one `Progress` per yield, and a `Result` with the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from studio.texture import Texture
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a finished run leaves behind."""
+
+    texture: Texture
+    """The final texture of the run's own seed."""
+    painted: frozenset[str]
+    """The texture channels the run has changed."""
+    report: Mapping[str, Any]
+    """Numbers for people and scripts; JSON as it stands."""
+    receipt: Mapping[str, Any]
+    """How the texture came about, for the exported file's metadata."""
+    before: tuple[Texture, ...]
+    """Textures of the first held-out seeds before learning (empty when nothing was held out)."""
+    after: tuple[Texture, ...]
+    """The same seeds after learning."""
+    lora: Mapping[str, Tensor]
+    """The tuned LoRA on the CPU, empty when none was trained."""
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """One moment of a run. Tensors are detached; they must not be written to."""
+
+    stage: str
+    """What is being done, in words a user reads: "sampling", "learning"."""
+    step: int
+    total: int
+    message: str = ""
+    """A sentence the user should see once (a repair, unknown words, a fall-back); empty most of the time."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Raw rewards by name, plus `score` (their weighted sum), `drift`, `gradient`."""
+    texture: Texture | None = None
+    """The texture as it stands, when this moment made a new one."""
+    pictures: Tensor | None = None
+    """The generator's current guess of its views [V, 3, h, w], while it denoises."""
+    checkpoint: Callable[[], dict[str, Any]] | None = None
+    """Everything needed to continue from here, as CPU tensors and plain values (safe for `torch.save` and its safe loading)."""
+    result: Result | None = None
+    """Only on the last progress of a run."""

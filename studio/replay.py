@@ -1,0 +1,204 @@
+"""Sampling without a graph, and the exact gradient of what was sampled, one denoising step at a time.
+
+Back-propagation through a whole denoising chain (DRaFT, arXiv 2309.17400; AlignProp, 2310.03739) keeps every activation of
+every step. Here the chain is sampled without a graph; only the latents that enter each step, the network's raw predictions and
+the noise are kept. The gradient then walks back from the decoded pictures: first the adjoint of `Painter.advance`, which couples
+the views but holds no network, then the network's vector–Jacobian product per chunk of views. The result is the gradient of
+truncated back-propagation through the last K steps, exact for any K, in the memory of one chunk of one step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from studio.errors import StudioError
+from studio.generators import Painter, Scene
+from studio.progress import Progress
+
+DEAD_SHARE = 0.01
+"""Below this share of the whole chain's direct gradient, the last K steps do not steer the picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """One sampled chain: per step the latents that entered it [V, C, h, w], the prediction [V, P, C, h, w], the noise drawn."""
+
+    entering: tuple[Tensor, ...]
+    predictions: tuple[Tensor, ...]
+    noise: tuple[Tensor | None, ...]
+    x0: Tensor
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How much gradient reached each stage on the way back (Frobenius norms), and the last K steps' share of the chain's."""
+
+    pictures: float
+    latents: float
+    prediction: float
+    lora: float
+    share: float
+
+
+def chunks(painter: Painter, views: int, size: int | None) -> list[slice]:
+    """Slices of at most `size` views; all views at once where they meet inside the network or no size is given."""
+    if painter.views_meet_inside or not size or size >= views:
+        return [slice(0, views)]
+    return [slice(a, min(a + size, views)) for a in range(0, views, size)]
+
+
+def sample(
+    painter: Painter, scene: Scene, *, seed: int, chunk: int | None = None, stage: str = "sampling"
+) -> Generator[Progress, None, Rollout]:
+    """Denoise all views together from `seed`; yields once per step and returns the `Rollout`.
+
+    Noise is drawn on the CPU in a fixed order, so a seed means the same picture for every chunk size and on every device.
+    """
+    source = torch.Generator().manual_seed(seed)
+    entering, predictions, noises = [], [], []
+    x = painter.noise(scene, generator=source)
+    for i in range(painter.steps):
+        noise = painter.noise(scene, generator=source) if painter.eta > 0 and i < painter.steps - 1 else None
+        with torch.no_grad():
+            prediction = torch.cat([painter.predict(x[v], i, scene, views=v) for v in chunks(painter, scene.views, chunk)])
+            entering.append(x)
+            predictions.append(prediction)
+            noises.append(noise)
+            x = painter.advance(x, prediction, i, scene, noise=noise)
+        yield Progress(stage, i + 1, painter.steps)
+    return Rollout(tuple(entering), tuple(predictions), tuple(noises), x)
+
+
+def decode(painter: Painter, x0: Tensor) -> Tensor:
+    """Pictures [V, 3, H, W] of the latents, decoded view by view, without a graph."""
+    with torch.no_grad():
+        return torch.cat([painter.decode(x) for x in x0.split(1)])
+
+
+def replay(
+    painter: Painter,
+    scene: Scene,
+    rollout: Rollout,
+    d_pictures: Tensor,
+    *,
+    truncation: int,
+    anchor: float = 0.0,
+    chunk: int | None = None,
+) -> Generator[Progress, None, Flow]:
+    """Add to the LoRA's `.grad` the gradient of a loss whose derivative by the decoded pictures is `d_pictures` [V, 3, H, W].
+
+    `truncation` is K, the number of last steps that are differentiated; K = steps is the full gradient. `anchor` adds
+    anchor · mean‖prediction − base prediction‖² at each replayed step, with the latents held fixed (methods §2). Yields once per
+    replayed step; returns the `Flow` of gradient.
+    """
+    steps, first = painter.steps, painter.steps - truncation
+    assert 1 <= truncation <= steps, truncation
+    d_x = _decode_adjoint(painter, rollout.x0, d_pictures)
+    latents = float(d_x.norm())
+    share = _share(painter, scene, rollout, d_x, truncation)
+    reached = 0.0
+    for i in reversed(range(first, steps)):
+        x, d_prediction = _advance_adjoint(painter, scene, rollout, i, d_x)
+        if i == steps - 1 or not reached:
+            reached = float(d_prediction.norm())
+        d_x = x + _network_adjoint(painter, scene, rollout, i, d_prediction, anchor=anchor, chunk=chunk, onward=i > first)
+        yield Progress("learning", steps - i, truncation)
+    grads = [p.grad for p in painter.lora_parameters() if p.grad is not None]
+    lora = math.sqrt(sum(float(g.square().sum()) for g in grads))
+    return Flow(float(d_pictures.norm()), latents, reached, lora, share)
+
+
+def check_flow(flow: Flow, *, texture: float) -> None:
+    """The gradient probe: raises StudioError that names the first stage no gradient passes. `texture` is ‖dR/dtexture‖."""
+    stages = (
+        ("the rewards", texture, "Give at least one reward a weight other than 0, or one that this texture does not already satisfy."),
+        ("the bake", flow.pictures, "No painted pixel reaches a rewarded texel; add views or check the mesh's UVs."),
+        ("the decoder", flow.latents, "The decoder is saturated or detached; lower the guidance scale."),
+        ("the scheduler", flow.prediction, "Use trailing timestep spacing, or a larger K."),
+        ("the network", flow.lora, "The LoRA is not attached to the network that painted; use a rank of at least 1."),
+    )
+    for stage, norm, remedy in stages:
+        if not math.isfinite(norm):
+            raise StudioError(f"The gradient turns into {norm} in {stage}.", "Lower the rate or the guidance scale, or switch off the newest reward.")
+        if norm == 0:
+            raise StudioError(f"Nothing reaches the LoRA: the gradient ends at {stage}.", remedy)
+    if flow.share < DEAD_SHARE:
+        raise StudioError(
+            f"The last steps carry only {flow.share:.2%} of the gradient, so learning from them would do nothing.",
+            "Use trailing timestep spacing with a final noise level of 0, or a larger K.",
+        )
+
+
+def _decode_adjoint(painter: Painter, x0: Tensor, d_pictures: Tensor) -> Tensor:
+    parts = []
+    for x, d in zip(x0.split(1), d_pictures.split(1), strict=True):
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_()
+            pictures = painter.decode(leaf)
+        (part,) = _grad(pictures, (leaf,), d)
+        parts.append(part)
+    return torch.cat(parts)
+
+
+def _advance_adjoint(painter: Painter, scene: Scene, rollout: Rollout, i: int, d_next: Tensor) -> tuple[Tensor, Tensor]:
+    """(direct gradient for x_i, gradient for the prediction) of one scheduler step, all views jointly, no network."""
+    with torch.enable_grad():
+        x = rollout.entering[i].detach().requires_grad_()
+        prediction = rollout.predictions[i].detach().requires_grad_()
+        after = painter.advance(x, prediction, i, scene, noise=rollout.noise[i])
+    d_x, d_prediction = _grad(after, (x, prediction), d_next)
+    return d_x, d_prediction
+
+
+def _network_adjoint(
+    painter: Painter, scene: Scene, rollout: Rollout, i: int, d_prediction: Tensor, *, anchor: float, chunk: int | None, onward: bool
+) -> Tensor:
+    """The network's share of the gradient for x_i; parameter gradients accumulate. `onward` false: nothing goes further back."""
+    parameters = painter.lora_parameters()
+    parts = []
+    for v in chunks(painter, scene.views, chunk):
+        with torch.enable_grad():
+            x = rollout.entering[i][v].detach().requires_grad_(onward)
+            prediction = painter.predict(x, i, scene, views=v)
+        d = d_prediction[v]
+        parts.append(torch.zeros_like(d[:, 0]) if not onward else _grad(prediction, (x,), d, retain=True)[0])
+        if anchor:
+            with torch.no_grad(), painter.base():
+                base = painter.predict(x, i, scene, views=v)
+            d = d + (2 * anchor / d_prediction.numel()) * (prediction.detach() - base)
+        for p, g in zip(parameters, _grad(prediction, tuple(parameters), d), strict=True):
+            p.grad = g if p.grad is None else p.grad + g
+    return torch.cat(parts) if onward else torch.zeros_like(rollout.entering[i])
+
+
+def _share(painter: Painter, scene: Scene, rollout: Rollout, d_x: Tensor, truncation: int) -> float:
+    """Norm of the last K predictions' gradients over all predictions', along the scheduler alone (the network is left out)."""
+    squares = []
+    for i in reversed(range(painter.steps)):
+        d_x, d_prediction = _advance_adjoint(painter, scene, rollout, i, d_x)
+        squares.append(float(d_prediction.square().sum()))
+    total = sum(squares)
+    return math.sqrt(sum(squares[:truncation]) / total) if total > 0 else 0.0
+
+
+def _grad(output: Tensor, inputs: tuple[Tensor, ...], d_output: Tensor, *, retain: bool = False) -> tuple[Tensor, ...]:
+    """Vector–Jacobian products, zeros where an input does not matter."""
+    if not output.requires_grad:
+        return tuple(torch.zeros_like(x) for x in inputs)
+    found = torch.autograd.grad(output, inputs, d_output, retain_graph=retain, allow_unused=True)
+    return tuple(torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True))
+
+
+def drain(steps: Iterator[Progress] | Generator[Progress, None, object]) -> object:
+    """Run a stage to its end and return its value, for callers that watch nothing (tests, scripts)."""
+    iterator = iter(steps)
+    while True:
+        try:
+            next(iterator)
+        except StopIteration as end:
+            return end.value

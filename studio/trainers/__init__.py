@@ -1,0 +1,36 @@
+"""Trainers: what to do with an objective, one step at a time.
+
+To add one, put a file here that holds one frozen dataclass of knobs, a `Trainer`. `train` is a generator: it holds no locks,
+callbacks or stop flags, and yields once per denoising step; whoever iterates it decides about pause, stop and checkpoints. Its
+return value is the texture of the run's own seed. Grad mode is entered per step, never held across a yield.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from studio.plug import Socket
+
+if TYPE_CHECKING:
+    from studio.objective import Objective
+    from studio.progress import Progress
+
+
+@dataclass(frozen=True)
+class Trainer(ABC):
+    """The promise of a file in this folder."""
+
+    when: ClassVar[str]
+    """One sentence: when a user should pick this trainer."""
+    learns: ClassVar[bool]
+    """True when the generator itself changes, so that held-out seeds can be compared before and after."""
+
+    @abstractmethod
+    def train(self, objective: Objective, *, iterations: int, resume: dict[str, Any] | None = None) -> Iterator[Progress]:
+        """Work on the objective for `iterations`, continuing from the state of an earlier `Progress.checkpoint` if given."""
+
+
+SOCKET: Socket[Trainer] = Socket(__name__, Trainer)
