@@ -1,0 +1,145 @@
+"""Renderers: a mesh and cameras → Fragments, which say what surface point every pixel sees.
+
+To add one, put a file here that holds one frozen dataclass of knobs, a `Renderer`; its `build()` returns a `Rasterizer`, the live
+object on a device. A rasteriser answers a single question, `hits`: which face is the nearest at each pixel centre. Where on that
+face the pixel looks is then computed here, for every backend alike and in float64, from the pixel's exact centre. Hence backends
+agree to rounding error wherever they see the same face, and no backend needs to differentiate visibility: geometry stands still
+while textures are painted.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from studio.errors import DeviceError
+from studio.plug import Socket
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from studio.camera import Camera
+    from studio.surface.mesh import Mesh
+    from studio.texture import Fragments
+
+LARGEST_PX = 16384
+"""The largest side of a rasterised picture, supersampling included."""
+
+
+class Rasterizer(ABC):
+    """A renderer on a device. Not shared between threads: each thread builds its own."""
+
+    name: ClassVar[str]
+    """The renderer's name, as in menus and receipts."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    @abstractmethod
+    def hits(self, mesh: Mesh, cameras: Sequence[Camera], px: int) -> Tensor:
+        """The face [V, px, px] int32 nearest to the eye on the ray of `Camera.rays` through each pixel centre, −1 where none is.
+
+        Both sides of a face count. May lie on any device; raises DeviceError when the backend fails.
+        """
+
+    def rasterize(self, mesh: Mesh, cameras: Sequence[Camera], size_px: int, *, supersample: int = 1) -> Fragments:
+        """What `cameras` see of the mesh in pictures of `size_px`², with supersample² samples per pixel; on the device.
+
+        Raises StudioError for pictures that are too large, DeviceError when the backend fails.
+        """
+        import torch
+
+        from studio.texture import fragments
+
+        px = size_px * supersample
+        if not 1 <= px <= LARGEST_PX:
+            remedy = f"Ask for 1 to {LARGEST_PX}, supersampling included."
+            raise DeviceError(f"A picture of {px} pixels a side cannot be drawn.", remedy)
+        faces, barys, depths = [], [], []
+        with torch.no_grad():
+            for camera in cameras:  # one view at a time bounds the memory of float64
+                face = self.hits(mesh, [camera], px)[0]
+                bary, depth = locate(mesh, camera, face)
+                faces.append(face.to(self.device))
+                barys.append(bary.to(self.device))
+                depths.append(depth.to(self.device))
+            stacked = (torch.stack(faces), torch.stack(barys), torch.stack(depths))
+            return fragments(mesh, tuple(cameras), size_px, supersample, *stacked)
+
+
+def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each pixel centre looks on its face [px, px]: barycentrics [px, px, 3], depth [px, px] along the view axis; float32.
+
+    A pixel p = (x, y, 1) on a triangle with homogeneous screen corners c_i = (x_i, y_i, w_i) has perspective-correct barycentrics
+    proportional to p · (c_j × c_k), valid for corners behind the eye too (Olano and Greer 1997, Triangle scan conversion using 2D
+    homogeneous coordinates, §3). A backend that decides coverage with less precision may name a face that just misses the pixel's
+    centre: barycentrics are clamped into the face. Zero where face is −1.
+    """
+    import torch
+
+    px, device = face.shape[-1], face.device
+    clip = torch.from_numpy(camera.T_clip_world()[[0, 1, 3]]).to(device)
+    axis = torch.from_numpy(-camera.T_view_world()[2]).to(device)
+    vertices = torch.tensor(mesh.vertices, dtype=torch.float64, device=device)
+    corners = torch.tensor(mesh.faces, dtype=torch.int64, device=device)
+
+    c = (vertices @ clip[:, :3].T + clip[:, 3])[corners]
+    edges = torch.linalg.cross(c[:, [1, 2, 0]], c[:, [2, 0, 1]])
+    row, column = (face >= 0).nonzero(as_tuple=True)
+    owner = face[row, column].long()
+    x, y = (column.double() + 0.5) * (2 / px) - 1, 1 - (row.double() + 0.5) * (2 / px)
+    e = edges[owner]
+    areas = e[..., 0] * x[:, None] + e[..., 1] * y[:, None] + e[..., 2]
+    total = areas.sum(-1, keepdim=True)
+    inside = torch.where(total == 0, torch.full_like(areas, 1 / 3), areas / torch.where(total == 0, 1.0, total)).clamp(min=0)
+    inside = inside / inside.sum(-1, keepdim=True)
+
+    bary = torch.zeros(px, px, 3, device=device)
+    depth = torch.zeros(px, px, device=device)
+    bary[row, column] = inside.float()
+    depth[row, column] = (inside * (vertices @ axis[:3] + axis[3])[corners][owner]).sum(-1).float()
+    return bary, depth
+
+
+@dataclass(frozen=True)
+class Renderer(ABC):
+    """The promise of a file in this folder: settings, and how to bring them to life."""
+
+    @abstractmethod
+    def build(self, device: torch.device) -> Rasterizer:
+        """The live object. Its Fragments lie on `device`. Raises DeviceError with the reason when it cannot run here."""
+
+    @classmethod
+    def why_not(cls) -> str | None:
+        """The reason why this renderer cannot run on this machine, in one sentence, or None. Never raises, never compiles."""
+        return None
+
+
+SOCKET: Socket[Renderer] = Socket(__name__, Renderer)
+
+
+def best(device: torch.device | str) -> tuple[str, str | None]:
+    """The fastest renderer that can run for `device`, and the notice to show when it is not the one made for it."""
+    if not str(device).startswith("cuda"):
+        return "embree", None
+    reason = SOCKET.why_not("nvdiffrast")
+    return ("nvdiffrast", None) if reason is None else ("embree", f"Drawing on the CPU: {reason}")
+
+
+def build(name: str, device: torch.device) -> tuple[Rasterizer, str | None]:
+    """The rasteriser called `name`, or for "auto" the best one that really starts, with the notice to show (or None).
+
+    Raises StudioError for an unknown name, DeviceError when the named one cannot run.
+    """
+    if name != "auto":
+        return SOCKET.make(name).build(device), None
+    chosen, notice = best(device)
+    try:
+        return SOCKET.make(chosen).build(device), notice
+    except DeviceError as error:
+        if chosen == "embree":
+            raise
+        return SOCKET.make("embree").build(device), f"Drawing on the CPU: {error.problem}"
