@@ -1,0 +1,269 @@
+"""Textures, and which point of which texture set each pixel of a picture shows.
+
+One convention everywhere: texture row 0 is the top, u runs right and v down, and the centre of texel i lies at (i + 0.5) / T.
+A texture is a stack of S *texture sets*, one per source material. Base colour is sRGB in [0, 1], every other channel is linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from studio.camera import Camera
+from studio.errors import MeshError
+
+if TYPE_CHECKING:
+    from studio.surface.mesh import Material, Mesh
+
+CHANNELS = {"base_color": 3, "roughness": 1, "metallic": 1, "height": 1}
+"""How many components each channel of a texture has."""
+
+
+# -- Texture --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """S texture sets at T × T texels: `channels[name]` is [S, C, T, T] with C from CHANNELS; `names` are the S materials'."""
+
+    names: tuple[str, ...]
+    channels: dict[str, Tensor]
+
+    def __post_init__(self) -> None:
+        size = self.channels["base_color"].shape[-1]
+        for name, tensor in self.channels.items():
+            expected = (len(self.names), CHANNELS[name], size, size)
+            assert tuple(tensor.shape) == expected, f"{name} is {tuple(tensor.shape)}, not {expected}"
+
+    @property
+    def size_px(self) -> int:
+        """T, the side of the atlas in texels."""
+        return self.channels["base_color"].shape[-1]
+
+    @classmethod
+    def flat(cls, mesh: Mesh, size_px: int) -> Texture:
+        """One colour, roughness and metallic per set: the factors of the mesh's materials."""
+        return cls._stacked(mesh, [_plain(m, size_px) for m in mesh.sets])
+
+    @classmethod
+    def from_mesh(cls, mesh: Mesh, size_px: int) -> Texture:
+        """The mesh's own maps, resampled to size_px and multiplied by their factors; flat where it has none."""
+        return cls._stacked(mesh, [_mapped(m, size_px) for m in mesh.sets])
+
+    @classmethod
+    def _stacked(cls, mesh: Mesh, sets: list[dict[str, Tensor]]) -> Texture:
+        channels = {name: torch.stack([s[name] for s in sets]) for name in ("base_color", "roughness", "metallic")}
+        return cls(tuple(m.name for m in mesh.sets), channels)
+
+    def with_channel(self, name: str, tensor: Tensor) -> Texture:
+        """The same texture with channel `name` [S, C, T, T] set to `tensor`."""
+        return replace(self, channels={**self.channels, name: tensor})
+
+    def detach(self) -> Texture:
+        """Without autograd history; shares memory."""
+        return replace(self, channels={k: t.detach() for k, t in self.channels.items()})
+
+    def to(self, device: torch.device | str) -> Texture:
+        """On `device`."""
+        return replace(self, channels={k: t.to(device) for k, t in self.channels.items()})
+
+
+def linear_from_srgb(rgb: Tensor) -> Tensor:
+    """sRGB in [0, 1] → linear light (IEC 61966-2-1)."""
+    return torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
+
+
+def srgb_from_linear(rgb: Tensor) -> Tensor:
+    """Linear light in [0, 1] → sRGB (IEC 61966-2-1)."""
+    return torch.where(rgb <= 0.0031308, rgb * 12.92, 1.055 * rgb.clamp_min(0.0031308) ** (1 / 2.4) - 0.055)
+
+
+def _plain(material: Material, size_px: int) -> dict[str, Tensor]:
+    rgb = srgb_from_linear(torch.tensor(material.base_factor[:3], dtype=torch.float32).clamp(0, 1))
+    values = {"base_color": rgb, "roughness": torch.tensor([material.roughness]), "metallic": torch.tensor([material.metallic])}
+    return {name: v.float()[:, None, None].repeat(1, size_px, size_px) for name, v in values.items()}
+
+
+def _mapped(material: Material, size_px: int) -> dict[str, Tensor]:
+    """Factors are linear (glTF 2.0 §3.9.2), so colour is multiplied in linear light; a factor of 1 leaves the map's own bytes."""
+    channels = _plain(material, size_px)
+    if material.base_color is not None:
+        rgb = _resampled(material.base_color[..., :3], size_px)
+        factor = torch.tensor(material.base_factor[:3], dtype=torch.float32)[:, None, None]
+        tinted = srgb_from_linear((linear_from_srgb(rgb) * factor).clamp(0, 1))
+        channels["base_color"] = rgb if bool((factor == 1).all()) else tinted
+    if material.metallic_roughness is not None:
+        packed = _resampled(material.metallic_roughness, size_px)
+        channels["roughness"] = packed[1:2] * material.roughness
+        channels["metallic"] = packed[2:3] * material.metallic
+    return channels
+
+
+def _resampled(image: np.ndarray, size_px: int) -> Tensor:
+    """uint8 [h, w, C] → float [C, size_px, size_px]; untouched when it already has that size."""
+    x = torch.from_numpy(np.array(image)).permute(2, 0, 1).float()[None] / 255
+    if x.shape[-2:] != (size_px, size_px):
+        x = F.interpolate(x, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False)
+    return x[0].contiguous()
+
+
+# -- Fragments ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Corners:
+    """The mesh as fragments read it, one row per face: position [F, 3, 3], unit normal [F, 3, 3], uv [F, 3, 2] or None,
+    geometric unit normal [F, 3] (zero where degenerate), texture set [F]."""
+
+    position: Tensor
+    normal: Tensor
+    uv: Tensor | None
+    geometric_normal: Tensor
+    face_set: Tensor
+
+    @classmethod
+    def of(cls, mesh: Mesh) -> Corners:
+        position = torch.from_numpy(np.asarray(mesh.vertices, np.float32)[mesh.faces])
+        a, b, c = position.double().unbind(1)
+        uv = None if mesh.corner_uv is None else torch.from_numpy(np.array(mesh.corner_uv, np.float32))
+        return cls(
+            position=position,
+            normal=torch.from_numpy(np.array(mesh.corner_normals, np.float32)),
+            uv=uv,
+            geometric_normal=F.normalize(torch.linalg.cross(b - a, c - a), dim=-1, eps=1e-30).float(),
+            face_set=torch.from_numpy(np.array(mesh.face_set, np.int64)),
+        )
+
+    def to(self, device: torch.device | str) -> Corners:
+        return Corners(*(t if t is None else t.to(device) for t in vars(self).values()))
+
+
+@dataclass(frozen=True, eq=False)
+class Fragments:
+    """What each of V pictures shows, at H = W = size_px · supersample sub-pixels, row 0 at the top.
+
+    `face` [V, H, W] int64, −1 background; `bary` [V, H, W, 3] weights of the face's three corners; `depth` [V, H, W] distance
+    along the view axis in work units, 0 on background. The attributes below are interpolated on first use and kept; all are zero
+    on background.
+    """
+
+    size_px: int
+    supersample: int
+    cameras: tuple[Camera, ...]
+    face: Tensor
+    bary: Tensor
+    depth: Tensor
+    corners: Corners
+
+    @property
+    def device(self) -> torch.device:
+        return self.face.device
+
+    def to(self, device: torch.device | str) -> Fragments:
+        """On `device`."""
+        if torch.device(device) == self.device:
+            return self
+        moved = {name: getattr(self, name).to(device) for name in ("face", "bary", "depth", "corners")}
+        return replace(self, **moved)
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """[V, H, W] bool: the sub-pixel shows the surface."""
+        return self.face >= 0
+
+    @cached_property
+    def alpha(self) -> Tensor:
+        """[V, 1, h, w] float32: the part of each picture pixel that shows the surface."""
+        return F.avg_pool2d(self.mask.float()[:, None], self.supersample)
+
+    @cached_property
+    def position(self) -> Tensor:
+        """[V, H, W, 3] surface points in work space."""
+        return self._interpolated(self.corners.position)
+
+    @cached_property
+    def normal(self) -> Tensor:
+        """[V, H, W, 3] unit shading normals."""
+        return F.normalize(self._interpolated(self.corners.normal), dim=-1)
+
+    @cached_property
+    def geometric_normal(self) -> Tensor:
+        """[V, H, W, 3] unit normals of the flat faces."""
+        return self._per_face(self.corners.geometric_normal)
+
+    @cached_property
+    def uv(self) -> Tensor:
+        """[V, H, W, 2] texture coordinates, not wrapped. Raises MeshError when the mesh has none."""
+        if self.corners.uv is None:
+            raise MeshError("This mesh has no texture coordinates.", "Unwrap it first.")
+        return self._interpolated(self.corners.uv)
+
+    @cached_property
+    def set(self) -> Tensor:
+        """[V, H, W] int64 texture set."""
+        return self._per_face(self.corners.face_set)
+
+    @cached_property
+    def view_direction(self) -> Tensor:
+        """[V, H, W, 3] unit vectors from the surface to the eye, per pixel."""
+        rows = []
+        for camera, position in zip(self.cameras, self.position, strict=True):
+            if camera.orthographic:
+                rows.append(torch.as_tensor(camera.direction(), dtype=position.dtype, device=self.device).expand_as(position))
+            else:
+                eye = torch.as_tensor(camera.position(), dtype=position.dtype, device=self.device)
+                rows.append(F.normalize(eye - position, dim=-1))
+        return torch.stack(rows) * self.mask[..., None]
+
+    @cached_property
+    def cosine(self) -> Tensor:
+        """[V, H, W] cosine between the ray to the eye and the geometric normal: positive on front faces."""
+        return (self.view_direction * self.geometric_normal).sum(-1)
+
+    def _interpolated(self, table: Tensor) -> Tensor:
+        """Σ bary · corner of `table` [F, 3, C] → [V, H, W, C]; only where there is surface, the rest is zero."""
+        out = table.new_zeros((*self.face.shape, table.shape[-1]))
+        out[self.mask] = torch.einsum("nk,nkc->nc", self.bary[self.mask].to(table.dtype), table[self.face[self.mask]])
+        return out
+
+    def _per_face(self, table: Tensor) -> Tensor:
+        out = table.new_zeros((*self.face.shape, *table.shape[1:]))
+        out[self.mask] = table[self.face[self.mask]]
+        return out
+
+
+def fragments(
+    mesh: Mesh,
+    cameras: Sequence[Camera],
+    size_px: int,
+    supersample: int,
+    face: Tensor | np.ndarray,
+    bary: Tensor | np.ndarray,
+    depth: Tensor | np.ndarray,
+) -> Fragments:
+    """Fragments from what a renderer hit: the one place where attributes of the mesh are interpolated.
+
+    `face` [V, H, W] int (−1 background), `bary` [V, H, W, 3] and `depth` [V, H, W] at H = W = size_px · supersample, on the
+    device where the fragments shall live.
+    """
+    face, bary, depth = (torch.as_tensor(x) for x in (face, bary, depth))
+    side = size_px * supersample
+    assert face.shape == depth.shape == (len(cameras), side, side), f"face {tuple(face.shape)}, depth {tuple(depth.shape)}"
+    assert bary.shape == (*face.shape, 3), f"bary {tuple(bary.shape)}"
+    hit = face >= 0
+    return Fragments(
+        size_px=size_px,
+        supersample=supersample,
+        cameras=tuple(cameras),
+        face=face.long(),
+        bary=(bary * hit[..., None]).float(),
+        depth=(depth * hit).float(),
+        corners=Corners.of(mesh).to(face.device),
+    )
