@@ -17,6 +17,7 @@ from studio.errors import MeshError
 MAX_FILE_BYTES = 2 << 30
 MAX_DATA_URI_BYTES = 256 << 20
 MAX_PICTURE_PX = 16384
+"""Largest side of a picture."""
 
 _FORMATS = (
     (b"\x89PNG", "a PNG picture"),
@@ -76,6 +77,7 @@ class Folder:
     def __init__(self, mesh: Path) -> None:
         self.root = mesh.parent.resolve()
         self.read_files: dict[Path, str] = {}
+        self.pixels = 0
 
     def resolve(self, reference: str) -> Path:
         """The file inside the folder that a relative reference names. Raises Outside for anything that leaves it."""
@@ -116,8 +118,16 @@ class Folder:
         except (binascii.Error, ValueError):
             raise MeshError("The mesh holds damaged base64 data.", "Export it again as GLB.") from None
 
+    def picture(self, data: bytes, name: str) -> np.ndarray | None:
+        """`decoded`, refused (MeshError) when all pictures of the mesh together exceed four of the largest size."""
+        pixels = decoded(data, name)
+        self.pixels += 0 if pixels is None else pixels.shape[0] * pixels.shape[1]
+        if self.pixels > 4 * MAX_PICTURE_PX**2:
+            raise MeshError("The pictures of this mesh are too large together.", "Reduce them to 8192 × 8192 pixels or less.")
+        return pixels
 
-def picture(data: bytes, name: str) -> np.ndarray | None:
+
+def decoded(data: bytes, name: str) -> np.ndarray | None:
     """A picture [h, w, 3 or 4] uint8, row 0 at the top, or None when it cannot be decoded.
 
     16-bit pictures keep their upper byte. Raises MeshError beyond 16384 px a side; that is read from the header, before any

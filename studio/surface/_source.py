@@ -34,7 +34,7 @@ class Material:
     metallic_roughness: np.ndarray | None = None
     """[h, w, 3] uint8 linear: green roughness, blue metallic, as in glTF."""
     index: int = -1
-    """Its place in the source file (glTF: `materials`; OBJ: order of first `usemtl`); −1 for the material of faces without one."""
+    """Its place in the source file (glTF: `materials`; OBJ: order of first `usemtl`); −1 for faces without a material."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Source:
 
     | kind | `face_part` | `face_item` | `face_corner` |
     |---|---|---|---|
-    | gltf | index into `parts` | triangle number within the primitive | positions in the primitive's index list (or vertex numbers without one) |
+    | gltf | index into `parts` | triangle of the primitive | places in the primitive's index list, or vertices |
     | obj | 0 | 0-based line number of the `f` line (`data.split(b"\\n")`) | 0-based corners of that line's polygon |
     | other | 0 | triangle number | 0, 1, 2 |
 
@@ -74,7 +74,7 @@ class Source:
     """The buffers, material libraries and pictures that were read beside it, each with its sha256."""
 
     def read(self) -> bytes:
-        """The file's bytes again. Raises MeshError when it, or a file it refers to, is gone or has changed since it was loaded."""
+        """The file's bytes again. Raises MeshError when it, or a file it refers to, is gone or has changed since then."""
         for path, digest in ((self.path, self.sha256), *self.files):
             try:
                 data = path.read_bytes()

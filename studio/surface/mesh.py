@@ -233,7 +233,7 @@ def _usable_uv(uv: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
     if missing.all():
         return None
     if missing.any():
-        notes.append(f"{_count(int(missing.sum()), 'face', 'faces')} without UVs: they cannot be painted unless the mesh is unwrapped.")
+        notes.append(f"{_count(int(missing.sum()), 'face', 'faces')} without UVs: cannot be painted unless unwrapped.")
         uv = np.where(missing[:, None, None], 0.0, uv)
     return uv
 
@@ -247,7 +247,7 @@ def _shading_normals(vertices: np.ndarray, faces: np.ndarray, given: np.ndarray 
     if not absent.any():
         return given / length[..., None]
     if not np.isnan(given[absent]).all():
-        notes.append(f"Normals without direction at {_count(int(absent.sum()), 'face corner', 'face corners')} were computed anew.")
+        notes.append(f"{_count(int(absent.sum()), 'face corner', 'face corners')} had no usable normal: it was computed.")
     computed = _normals.corner_normals(vertices, faces)
     return np.where(absent[..., None], computed, given / np.where(absent, 1, length)[..., None])
 
