@@ -46,7 +46,7 @@ class Config:
     """Everything that decides what a run does. Two runs of one config on one machine's CPU give the same bytes."""
 
     generator: Generator = field(default_factory=lambda: generators.SOCKET.make("mini"))
-    trainer: Trainer = field(default_factory=lambda: trainers.SOCKET.make("lora_reward"))
+    trainer: Trainer = field(default_factory=lambda: trainers.SOCKET.make("sample"))
     rewards: tuple[Weighted, ...] = ()
     prompt: str = knob("blue and white stripes", "What the surface should look like.")
     seed: int = knob(0, "Which of the generator's variations to paint.", low=0, high=9_999)

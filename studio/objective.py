@@ -122,9 +122,9 @@ class Objective:
 
     # -- scoring ------------------------------------------------------------------------------------------------------------
 
-    def look(self, base_color: Tensor) -> Look:
-        """The look at base colours [S, 3, T, T] that every reward is given."""
-        return Look(base_color=base_color, atlas=self.atlas, prompt=self.prompt, pictures=self._look(base_color))
+    def look(self, base_color: Tensor, *, step: int = 0) -> Look:
+        """The look at base colours [S, 3, T, T] that every reward is given; held-out looks all belong to step 0."""
+        return Look(base_color=base_color, atlas=self.atlas, prompt=self.prompt, pictures=self._look(base_color), step=step)
 
     def raw(self, texture: Texture) -> dict[str, float]:
         """Raw reward values, no gradient."""
@@ -132,14 +132,14 @@ class Objective:
             look = self.look(texture.channels["base_color"])
             return {t.name: self._finite(t, t.score(look)) for t in self.terms}
 
-    def score(self, base_color: Tensor, weights: Mapping[str, float]) -> Scores:
+    def score(self, base_color: Tensor, weights: Mapping[str, float], *, step: int) -> Scores:
         """Raw rewards, one texture gradient each, and their weighted, normalised sum (the push, to be ascended)."""
         leaf = base_color.detach().requires_grad_()
         raw: dict[str, float] = {}
         gradients: dict[str, Tensor] = {}
         push, total = torch.zeros_like(leaf), 0.0
         with torch.enable_grad():
-            look = self.look(leaf)
+            look = self.look(leaf, step=step)
             for term in self.terms:
                 value = term.score(look)
                 raw[term.name] = self._finite(term, value)
@@ -191,10 +191,18 @@ class Objective:
     # -- continuing ---------------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """What the objective itself remembers between iterations: normalisers and the journal."""
-        return {"norms": {k: list(v) for k, v in self._norms.items()}, "journal": [[i, dict(s)] for i, s in self.journal]}
+        """What the objective itself remembers between iterations: normalisers, the rewards' buffers, the journal."""
+        buffers = {t.name: t.score.state_dict() for t in self.terms if isinstance(t.score, torch.nn.Module)}
+        return {
+            "norms": {k: list(v) for k, v in self._norms.items()},
+            "buffers": {k: {n: b.detach().cpu().clone() for n, b in v.items()} for k, v in buffers.items()},
+            "journal": [[i, dict(s)] for i, s in self.journal],
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put such a state back."""
         self._norms.update({k: list(v) for k, v in state["norms"].items() if k in self._norms})
+        for term in self.terms:
+            if isinstance(term.score, torch.nn.Module) and term.name in state["buffers"]:
+                term.score.load_state_dict(state["buffers"][term.name])
         self.journal = [(i, s) for i, s in state["journal"]]

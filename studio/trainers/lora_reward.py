@@ -60,7 +60,7 @@ class LoraReward(Trainer):
             total = 0.0
             for n in range(self.batch):
                 painted = yield from objective.paint(objective.train_seed(iteration, n))
-                scores = objective.score(painted.texture.channels["base_color"], live.weights)
+                scores = objective.score(painted.texture.channels["base_color"], live.weights, step=iteration)
                 flow = yield from objective.learn(painted, scores.push, truncation=truncation, anchor=anchor, share=1 / self.batch)
                 if iteration == 0 and n == 0 and any(live.weights.values()):
                     check_flow(flow, texture=float(scores.push.norm()))

@@ -44,7 +44,7 @@ class TextureDirect(Trainer):
         for iteration in range(start, iterations):
             live = objective.live(iteration)
             adam.param_groups[0]["lr"] = live.rate or self.rate
-            scores = objective.score(colour, live.weights)
+            scores = objective.score(colour, live.weights, step=iteration)
             colour.grad = -scores.push
             adam.step()
             with torch.no_grad():

@@ -1,0 +1,54 @@
+"""The device a run computes on, and what memory it took."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from studio.errors import DeviceError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def device(name: str) -> torch.device:
+    """The torch device called `name`; "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises DeviceError when it is not there, with what would make it appear.
+    """
+    import torch
+
+    if name == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(kind)
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        raise DeviceError(f"There is no device called '{name}'.", "Use auto, cpu, cuda, cuda:1 or mps.") from None
+    if found.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if count == 0:
+            raise DeviceError("torch sees no NVIDIA card.", "Run `studio doctor` for the cure, or use --device cpu.")
+        if (found.index or 0) >= count:
+            raise DeviceError(f"There is no card {name}; torch sees {count}.", f"Use cuda:0 to cuda:{count - 1}.")
+    elif found.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("This machine has no Apple GPU that torch can use.", "Use --device cpu.")
+    elif found.type not in {"cpu", "mps"}:
+        raise DeviceError(f"The device '{name}' is not supported.", "Use auto, cpu, cuda, cuda:1 or mps.")
+    return found
+
+
+def peak_memory_bytes(where: torch.device) -> int:
+    """The most memory so far: of the card since the process began on CUDA, else of the process."""
+    if where.type == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(where))
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
