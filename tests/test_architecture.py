@@ -1,4 +1,4 @@
-"""Imports point one way, plugs are light, and each dangerous library stays behind its door. Read with plain `ast`."""
+"""Imports point one way, plugs are light, each dangerous library stays behind its door. Read with plain `ast`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-FILES = sorted((ROOT / "studio").rglob("*.py"))
+PACKAGE = Path(__file__).resolve().parent.parent / "studio"
+FILES = sorted(PACKAGE.rglob("*.py"))
 PARSED = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 # Lower never imports higher, equals never import each other. A name is a module or a folder directly under `studio`.
@@ -37,7 +37,7 @@ __main__
 pretrain
 """
 LEVEL = {name: level for level, line in enumerate(ORDER.split("\n")) for name in line.split()}
-SOCKETS = {path.parent.name for path, tree in PARSED.items() if path.name == "__init__.py" and "SOCKET" in ast.dump(tree)}
+SOCKETS = {path.parent.name for path, tree in PARSED.items() if path.name == "__init__.py" and "'SOCKET'" in ast.dump(tree)}
 
 # Where each of these may be imported, as the beginning of a path under `studio`; nowhere when empty.
 DOORS = {
@@ -47,6 +47,10 @@ DOORS = {
     "peft": ("generators/", "critics/", "pretrain/"),
     "nvdiffrast": ("renderers/nvdiffrast.py", "pretrain/"),
 } | dict.fromkeys(("torchvision", "lpips", "timm", "onnx2torch", "cv2"), ())
+
+
+def inner(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -60,15 +64,11 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield from parts if node.module == "studio" else [node.module or ""]
 
 
-def inner(path: Path) -> str:
-    return path.relative_to(ROOT / "studio").as_posix()
-
-
 @pytest.mark.parametrize("path", FILES, ids=inner)
 def test_imports_point_down(path: Path) -> None:
     here = inner(path).removesuffix(".py").split("/")
-    if here == ["__init__"]:
-        return  # the package itself: names that are imported when they are asked for
+    if here == ["__init__"]:  # the package itself: names that are imported when they are asked for
+        return
     assert here[0] in LEVEL, f"say in ORDER where {here[0]} belongs"
     for module in imports(PARSED[path]):
         there = module.split(".")[1:]
@@ -90,8 +90,7 @@ def test_dangerous_libraries_stay_behind_their_doors(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.parent.name in SOCKETS and not p.name.startswith("_")], ids=inner)
 def test_a_plug_is_light(path: Path) -> None:
-    top = ast.Module([node for node in PARSED[path].body if isinstance(node, ast.Import | ast.ImportFrom)], [])
-    for module in imports(top):
+    for module in imports(ast.Module([n for n in PARSED[path].body if isinstance(n, ast.Import | ast.ImportFrom)], [])):
         light = module.split(".")[0] in sys.stdlib_module_names or module in {"studio.errors", "studio.plug"}
         assert light or module.startswith(f"studio.{path.parent.name}"), f"{inner(path)} imports {module} at its top"
 
