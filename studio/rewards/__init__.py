@@ -36,8 +36,8 @@ class Look:
     prompt: str
     pictures: Callable[[], Tensor]
     """Shaded views [V, 3, h, w] from the reward cameras, with their graph to `base_color`; made at the first call, then kept."""
-    step: int = 0
-    """The iteration this look belongs to: what a score samples at random, it draws from this number."""
+    step: int | None = None
+    """The iteration this look belongs to: a score may look at a random part of the texels, drawn from this number. None: at all."""
 
 
 Score = Callable[[Look], "Tensor"]

@@ -1,0 +1,28 @@
+"""OKLab (Björn Ottosson, "A perceptual color space for image processing", 2020), differentiable everywhere, black included."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from studio.texture import linear_from_srgb
+
+_LMS_LINEAR = (
+    (0.4122214708, 0.5363325363, 0.0514459929),
+    (0.2119034982, 0.6806995451, 0.1073969566),
+    (0.0883024619, 0.2817188376, 0.6299787005),
+)
+_LAB_LMS = (
+    (0.2104542553, 0.7936177850, -0.0040720468),
+    (1.9779984951, -2.4285922050, 0.4505937099),
+    (0.0259040371, 0.7827717662, -0.8086757660),
+)
+_TOE = 0.1
+"""Cone responses below _TOE³ (sRGB 3/255) leave the cube root on its tangent, as in CIELAB, so that black has a gradient."""
+
+
+def oklab(rgb: Tensor) -> Tensor:
+    """sRGB [3, n] → L, a, b [3, n]: white is (1, 0, 0), and a distance of 0.02 is about the least one sees."""
+    lms = rgb.new_tensor(_LMS_LINEAR) @ linear_from_srgb(rgb)
+    root = torch.where(lms > _TOE**3, lms.clamp_min(_TOE**3) ** (1 / 3), lms / (3 * _TOE**2) + _TOE * 2 / 3)
+    return rgb.new_tensor(_LAB_LMS) @ root

@@ -1,0 +1,35 @@
+"""The texels that count: those whose centre lies in a face, gathered into one row and weighted by the surface they cover."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from studio.errors import StudioError
+
+if TYPE_CHECKING:
+    from studio.surface.atlas import Atlas
+
+
+def valid(atlas: Atlas) -> Tensor:
+    """Flat indices [n] int64 (over S·T·T) of the texels inside charts. Raises StudioError when there are none."""
+    index = atlas.valid.flatten().nonzero().squeeze(1)
+    if not len(index):
+        raise StudioError("No texel of the atlas lies on the mesh.", "Use a larger atlas, or unwrap the mesh again.")
+    return index
+
+
+def area(atlas: Atlas, index: Tensor) -> Tensor:
+    """Surface area [n] float32 of the texels at flat indices [n], summing to 1 (equal shares where no face has any area)."""
+    du, dv = atlas.jacobian.reshape(-1, 3, 2)[index].unbind(-1)
+    covered = torch.linalg.cross(du, dv).norm(dim=-1).double()
+    total = covered.sum()
+    return (covered / total if total > 0 else torch.full_like(covered, 1 / len(index))).float()
+
+
+def gather(base_color: Tensor, index: Tensor) -> Tensor:
+    """Colours [C, n] of the texels at flat indices [n] of [S, C, T, T]. Repeated indices accumulate in the gradient."""
+    rows = base_color.transpose(0, 1).reshape(base_color.shape[1], -1)
+    return rows.gather(1, index.expand(len(rows), -1))
