@@ -18,6 +18,7 @@ from torch import Tensor
 
 from studio.camera import Camera
 from studio.errors import MeshError
+from studio.surface.corners import Corners
 
 if TYPE_CHECKING:
     from studio.surface.mesh import Material, Mesh
@@ -115,34 +116,6 @@ def _resampled(image: np.ndarray, size_px: int) -> Tensor:
 
 
 # -- Fragments ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Corners:
-    """The mesh as fragments read it, one row per face: position [F, 3, 3], unit normal [F, 3, 3], uv [F, 3, 2] or None,
-    geometric unit normal [F, 3] (zero where degenerate), texture set [F]."""
-
-    position: Tensor
-    normal: Tensor
-    uv: Tensor | None
-    geometric_normal: Tensor
-    face_set: Tensor
-
-    @classmethod
-    def of(cls, mesh: Mesh) -> Corners:
-        position = torch.from_numpy(np.asarray(mesh.vertices, np.float32)[mesh.faces])
-        a, b, c = position.double().unbind(1)
-        uv = None if mesh.corner_uv is None else torch.from_numpy(np.array(mesh.corner_uv, np.float32))
-        return cls(
-            position=position,
-            normal=torch.from_numpy(np.array(mesh.corner_normals, np.float32)),
-            uv=uv,
-            geometric_normal=F.normalize(torch.linalg.cross(b - a, c - a), dim=-1, eps=1e-30).float(),
-            face_set=torch.from_numpy(np.array(mesh.face_set, np.int64)),
-        )
-
-    def to(self, device: torch.device | str) -> Corners:
-        return Corners(*(t if t is None else t.to(device) for t in vars(self).values()))
 
 
 @dataclass(frozen=True, eq=False)
