@@ -1,0 +1,291 @@
+"""What this machine offers the studio, row by row, and the cure for what is missing.
+
+Everything the doctor looks at comes through `Probes`, so that any machine can be described to it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio import resources
+from studio.errors import StudioError
+
+GIB = 2**30
+LITTLE_MEMORY = 4 * GIB
+"""Below this much free memory the bundled generator may not fit beside a large mesh."""
+LITTLE_DISK = 2 * GIB
+
+
+@dataclass(frozen=True)
+class Row:
+    """One finding; `cure` says what to do about a bad one."""
+
+    label: str
+    value: str
+    bad: bool = False
+    cure: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """An NVIDIA card as its driver describes it, whether or not torch sees it."""
+
+    name: str
+    driver: str
+    total_bytes: int
+    free_bytes: int
+    capability: tuple[int, int] | None = None
+    """Compute capability; None when the driver is too old to tell."""
+
+
+@dataclass(frozen=True)
+class Torch:
+    """The installed PyTorch: `cuda` and `hip` are the versions it is built for, `sees` how many cards it can use."""
+
+    version: str
+    cuda: str | None = None
+    hip: str | None = None
+    sees: int = 0
+    architectures: tuple[str, ...] = ()
+    """What it holds machine code for: sm_90, compute_90, …"""
+    mps: bool = False
+
+
+def nvidia_smi() -> str | None:
+    """The program that comes with NVIDIA's driver, also where it is not on PATH."""
+    wsl = Path("/usr/lib/wsl/lib/nvidia-smi")
+    windows = Path(os.environ.get("SystemRoot", r"C:\Windows"), "System32", "nvidia-smi.exe")
+    return shutil.which("nvidia-smi") or next((str(p) for p in (wsl, windows) if p.is_file()), None)
+
+
+def cards() -> list[Card]:
+    """The NVIDIA cards of this machine; empty when there is no driver. Raises StudioError when the driver does not answer."""
+    program = nvidia_smi()
+    if program is None:
+        return []
+    for fields in ("name,driver_version,memory.total,memory.free,compute_cap", "name,driver_version,memory.total,memory.free"):
+        command = [program, f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+        except (OSError, subprocess.TimeoutExpired):
+            break
+        if answer.returncode == 0:
+            return parse_cards(answer.stdout)
+        if "No devices were found" in answer.stdout + answer.stderr:
+            return []
+    raise StudioError("NVIDIA's driver does not answer nvidia-smi.", "Restart the machine, or install the driver again.")
+
+
+def parse_cards(text: str) -> list[Card]:
+    """What nvidia-smi prints as CSV, sizes in MiB; sizes it does not know count as 0."""
+    found = []
+    for line in filter(str.strip, text.splitlines()):
+        name, driver, total, free, *rest = (part.strip() for part in line.split(","))
+        sizes = [int(float(s)) * 2**20 if s.replace(".", "", 1).isdigit() else 0 for s in (total, free)]
+        major, dot, minor = rest[0].partition(".") if rest else ("", "", "")
+        capability = (int(major), int(minor)) if dot and major.isdigit() and minor.isdigit() else None
+        found.append(Card(name, driver, sizes[0], sizes[1], capability))
+    return found
+
+
+def installed_torch() -> Torch:
+    """The PyTorch of this Python. Raises StudioError when it cannot be imported."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        raise StudioError(f"PyTorch cannot be imported: {error}.", f"Install it again: {install_torch()}") from error
+    sees = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    architectures = tuple(torch.cuda.get_arch_list()) if sees else ()
+    return Torch(torch.__version__, torch.version.cuda, torch.version.hip, sees, architectures, torch.backends.mps.is_available())
+
+
+def free_memory() -> tuple[int, int]:
+    """Free and total bytes of main memory."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return memory.available, memory.total
+
+
+def rasteriser() -> tuple[str, str | None]:
+    """The renderer that "auto" would take, and the reason when it is not the fastest kind."""
+    from studio import device, renderers
+
+    return renderers.best(device.device("auto"))
+
+
+def cuda_home() -> Path | None:
+    """The folder with the CUDA compiler that the renderer would use."""
+    from studio.renderers import nvdiffrast
+
+    return nvdiffrast.cuda_home()
+
+
+def compiler() -> str | None:
+    """The C++ compiler that the renderer would use."""
+    from studio.renderers import nvdiffrast
+
+    return nvdiffrast.compiler()
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Where the doctor looks. The defaults look at this machine."""
+
+    cards: Callable[[], list[Card]] = cards
+    torch: Callable[[], Torch] = installed_torch
+    free_memory: Callable[[], tuple[int, int]] = free_memory
+    rasteriser: Callable[[], tuple[str, str | None]] = rasteriser
+    cuda_home: Callable[[], Path | None] = cuda_home
+    compiler: Callable[[], str | None] = compiler
+    cache_dir: Callable[[], Path] = resources.cache_dir
+    autosave_dir: Callable[[], Path] = resources.autosave_dir
+    system: Callable[[], str] = platform.system
+
+
+def examine(probes: Probes = Probes()) -> list[Row]:
+    """Every row of the report on this machine; never raises for what it finds."""
+    rows = [Row("system", f"{probes.system()}, Python {platform.python_version()}")]
+    try:
+        found = probes.cards()
+        rows += [_card(card) for card in found] or [Row("NVIDIA card", "none found; everything runs on the CPU")]
+        rows.append(Row("driver", found[0].driver if found else "none"))
+    except StudioError as error:
+        found = []
+        rows.append(Row("driver", error.problem, True, error.remedy))
+    try:
+        torch = probes.torch()
+        rows += [_torch(torch, found), *_memory(probes, found)]
+        rows += [*_compilers(probes, wanted=bool(found)), _rasteriser(probes, torch)]
+    except StudioError as error:
+        rows += [Row("torch", error.problem, True, error.remedy), *_memory(probes, found)]
+    return [*rows, _folder("cache folder", probes.cache_dir()), _folder("autosave folder", probes.autosave_dir())]
+
+
+def examine_mesh(path: Path | str) -> list[Row]:
+    """Every row of the health report of a mesh, then its repairs. Raises MeshError when it cannot be read."""
+    from studio.surface.health import health
+    from studio.surface.mesh import load
+
+    mesh = load(path)
+    rows = [Row(label, str(value), bad) for label, value, bad in health(mesh).rows()]
+    return rows + [Row("repaired", repair) for repair in mesh.repairs]
+
+
+def install_torch(card: Card | None = None) -> str:
+    """The exact command that installs a PyTorch which uses `card`, or the default build without one."""
+    wanted = "torch"
+    try:
+        required = importlib.metadata.requires("patina-studio") or []
+        wanted = next((r.split(";")[0].strip() for r in required if r.startswith(("torch<", "torch>", "torch="))), wanted)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    command = f'"{sys.executable}" -m pip install --force-reinstall "{wanted}"'
+    return f"{command} --index-url https://download.pytorch.org/whl/{_build(card)}" if card else command
+
+
+def _build(card: Card) -> str:
+    """The name of PyTorch's build for a card: CUDA 13 needs driver 580 and compute capability 7.5, CUDA 12.6 the rest."""
+    modern = _major(card.driver) >= 580 and (card.capability is None or card.capability >= (7, 5))
+    return "cu130" if modern else "cu126"
+
+
+def _major(driver: str) -> int:
+    head = driver.split(".")[0]
+    return int(head) if head.isdigit() else 0
+
+
+def _card(card: Card) -> Row:
+    capability = f", compute capability {card.capability[0]}.{card.capability[1]}" if card.capability else ""
+    return Row("NVIDIA card", f"{card.name}, {card.total_bytes / GIB:.0f} GiB{capability}")
+
+
+def _torch(torch: Torch, found: list[Card]) -> Row:
+    """Whether the installed PyTorch can use the cards that are there."""
+    kind = f"CUDA {torch.cuda}" if torch.cuda else f"ROCm {torch.hip}" if torch.hip else "CPU only"
+    value = f"{torch.version} ({kind})"
+    if torch.mps:
+        return Row("torch", f"{value}, uses this Mac's GPU")
+    if not found:
+        return Row("torch", f"{value}, uses {torch.sees} card(s)" if torch.sees else value)
+    card = found[0]
+    if torch.cuda is None:
+        return Row("torch", f"{value}: your {card.name} is not used", True, f"Install the CUDA build: {install_torch(card)}")
+    if torch.sees == 0:
+        return Row("torch", f"{value}: it cannot use the {card.name} with driver {card.driver}", True, _revive(torch, card))
+    if card.capability and torch.architectures and not _holds(torch.architectures, card.capability):
+        return Row("torch", f"{value}: it has no code for the {card.name}", True, f"Install another build: {install_torch(card)}")
+    return Row("torch", f"{value}, uses {torch.sees} card(s)")
+
+
+def _revive(torch: Torch, card: Card) -> str:
+    """The cure for a CUDA build that sees no card: an older build for an older driver, else the environment or the driver."""
+    if (torch.cuda or "").startswith("13") and _build(card) == "cu126":
+        return f"Update NVIDIA's driver to 580 or newer, or install the older build: {install_torch(card)}"
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
+        return "CUDA_VISIBLE_DEVICES hides every card: unset it."
+    return "Update NVIDIA's driver and restart the machine."
+
+
+def _holds(architectures: tuple[str, ...], capability: tuple[int, int]) -> bool:
+    """Machine code runs on cards of the same major capability; portable code (compute_) on every newer one."""
+    for kind, _, number in (a.partition("_") for a in architectures):
+        digits = "".join(c for c in number if c.isdigit())
+        has = (int(digits[:-1]), int(digits[-1])) if len(digits) > 1 else (99, 0)
+        if has <= capability and (kind == "compute" or has[0] == capability[0]):
+            return True
+    return False
+
+
+def _memory(probes: Probes, found: list[Card]) -> list[Row]:
+    free, total = probes.free_memory()
+    cure = "Close other programs, or use a smaller --atlas." if free < LITTLE_MEMORY else ""
+    rows = [Row("free memory", f"{free / GIB:.1f} of {total / GIB:.1f} GiB", bool(cure), cure)]
+    return rows + [Row("free on the card", f"{c.free_bytes / GIB:.1f} of {c.total_bytes / GIB:.1f} GiB") for c in found]
+
+
+def _compilers(probes: Probes, *, wanted: bool) -> list[Row]:
+    """nvcc, the C++ compiler and CUDA_HOME: needed once, and only where there is a card."""
+    home, cxx = probes.cuda_home(), probes.compiler()
+    why = "" if wanted else " (only needed with an NVIDIA card)"
+    nvcc_cure = f"\"{sys.executable}\" -m pip install 'patina-studio[cuda-build]'" if wanted and home is None else ""
+    windows = probes.system() == "Windows"
+    cxx_cure = "Install Visual Studio Build Tools with C++." if windows else "Install g++ (on Debian: apt install g++)."
+    said = os.environ.get("CUDA_HOME")
+    stale = said is not None and home != Path(said)
+    variable = f"{said}{': holds no nvcc' if stale else ''}" if said else "not set"
+    return [
+        Row("nvcc", str(home / "bin") if home else f"none{why}", bool(nvcc_cure), nvcc_cure),
+        Row("C++ compiler", cxx or f"none{why}", wanted and cxx is None, cxx_cure if wanted and cxx is None else ""),
+        Row("CUDA_HOME", f"{variable}; {home} is used" if home and (stale or not said) else variable),
+    ]
+
+
+def _rasteriser(probes: Probes, torch: Torch) -> Row:
+    name, notice = probes.rasteriser()
+    why = notice or ("drawn on the card" if name == "nvdiffrast" else "drawn on the CPU, as there is no CUDA card in use")
+    slow = bool(notice and torch.sees)
+    return Row(
+        "rasteriser",
+        f"{name}: {why}",
+        slow,
+        "Mend the rows above for faster drawing; everything works without it." if slow else "",
+    )
+
+
+def _folder(label: str, path: Path) -> Row:
+    """Whether a folder that may not exist yet can be made and written, and how much fits."""
+    existing = next((p for p in (path, *path.parents) if p.exists()), path)
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        return Row(label, f"{path}: cannot be written", True, f"Set {resources.HOME_VARIABLE} to a folder you may write.")
+    free = shutil.disk_usage(existing).free
+    cure = "Free some disk space." if free < LITTLE_DISK else ""
+    return Row(label, f"{path}, {free / GIB:.0f} GiB free", bool(cure), cure)

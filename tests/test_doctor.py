@@ -1,0 +1,147 @@
+"""The doctor names what is wrong with any machine described to it, and the exact cure."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from studio import doctor
+from studio.doctor import GIB, Card, Probes, Row, Torch
+from studio.errors import StudioError
+
+CARD = Card("NVIDIA H200", "580.65.06", 140 * GIB, 100 * GIB, (9, 0))
+OLD = Card("GTX 1080", "551.23", 8 * GIB, 7 * GIB, (6, 1))
+CPU = Torch("2.13.0+cpu")
+CUDA = Torch("2.13.0+cu130", cuda="13.0", sees=1, architectures=("sm_75", "sm_90", "compute_120"))
+
+
+def machine(tmp_path: Path, *, cards: tuple[Card, ...] = (), torch: Torch = CPU, system: str = "Linux") -> Probes:
+    """A healthy machine with these cards and this PyTorch."""
+    return Probes(
+        cards=lambda: list(cards),
+        torch=lambda: torch,
+        free_memory=lambda: (8 * GIB, 16 * GIB),
+        rasteriser=lambda: ("nvdiffrast" if torch.sees else "embree", None),
+        cuda_home=lambda: Path("/opt/cuda"),
+        compiler=lambda: "/usr/bin/g++",
+        cache_dir=lambda: tmp_path / "not" / "yet" / "there",
+        autosave_dir=lambda: tmp_path,
+        system=lambda: system,
+    )
+
+
+def rows(probes: Probes) -> dict[str, Row]:
+    found = doctor.examine(probes)
+    assert all(bool(row.cure) or not row.bad for row in found)
+    return {row.label: row for row in found}
+
+
+def test_every_row_is_there_and_a_machine_without_a_card_is_well(tmp_path: Path) -> None:
+    found = rows(machine(tmp_path))
+    wanted = {
+        "driver",
+        "nvcc",
+        "C++ compiler",
+        "CUDA_HOME",
+        "rasteriser",
+        "torch",
+        "free memory",
+        "cache folder",
+        "autosave folder",
+    }
+    assert wanted <= set(found) and not any(row.bad for row in found.values())
+
+
+@pytest.mark.parametrize(
+    ("card", "build"), [(CARD, "cu130"), (OLD, "cu126"), (dataclasses.replace(CARD, driver="550.1"), "cu126")]
+)
+def test_a_card_with_cpu_torch_gets_the_command_that_mends_it(tmp_path: Path, card: Card, build: str) -> None:
+    row = rows(machine(tmp_path, cards=(card,)))["torch"]
+    assert row.bad and card.name in row.value and "pip install" in row.cure and row.cure.endswith(build)
+
+
+def test_a_card_in_use_is_well(tmp_path: Path) -> None:
+    found = rows(machine(tmp_path, cards=(CARD,), torch=CUDA))
+    assert not any(row.bad for row in found.values())
+    assert found["driver"].value == CARD.driver and "100.0 of 140.0" in found["free on the card"].value
+
+
+def test_a_card_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blind = dataclasses.replace(CUDA, sees=0)
+    assert "driver" in rows(machine(tmp_path, cards=(CARD,), torch=blind))["torch"].cure
+    assert "cu126" in rows(machine(tmp_path, cards=(OLD,), torch=blind))["torch"].cure
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "unset" in rows(machine(tmp_path, cards=(CARD,), torch=blind))["torch"].cure
+
+
+@pytest.mark.parametrize(
+    ("capability", "runs"), [((7, 5), True), ((8, 0), False), ((9, 0), True), ((12, 1), True), ((6, 1), False)]
+)
+def test_machine_code_and_portable_code(tmp_path: Path, capability: tuple[int, int], runs: bool) -> None:
+    card = dataclasses.replace(CARD, capability=capability)
+    assert rows(machine(tmp_path, cards=(card,), torch=CUDA))["torch"].bad is not runs
+
+
+def test_a_rasteriser_slower_than_the_card_allows_is_named(tmp_path: Path) -> None:
+    slow = dataclasses.replace(machine(tmp_path, cards=(CARD,), torch=CUDA), rasteriser=lambda: ("embree", "no ninja"))
+    assert rows(slow)["rasteriser"].bad and "no ninja" in rows(slow)["rasteriser"].value
+    assert not rows(dataclasses.replace(slow, torch=lambda: CPU))["rasteriser"].bad
+
+
+def test_missing_compilers_matter_only_with_a_card(tmp_path: Path) -> None:
+    bare = dataclasses.replace(machine(tmp_path), cuda_home=lambda: None, compiler=lambda: None)
+    assert not rows(bare)["nvcc"].bad and not rows(bare)["C++ compiler"].bad
+    with_card = dataclasses.replace(bare, cards=lambda: [CARD], torch=lambda: CUDA, system=lambda: "Windows")
+    assert "cuda-build" in rows(with_card)["nvcc"].cure and "Visual Studio" in rows(with_card)["C++ compiler"].cure
+
+
+def test_cuda_home_that_holds_no_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_HOME", "/gone")
+    value = rows(machine(tmp_path))["CUDA_HOME"].value
+    assert "/gone: holds no nvcc" in value and str(Path("/opt/cuda")) in value
+
+
+def test_little_memory_and_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    sick = dataclasses.replace(
+        machine(tmp_path), free_memory=lambda: (GIB, 16 * GIB), cache_dir=lambda: tmp_path / "file" / "cache"
+    )
+    found = rows(sick)
+    assert found["free memory"].bad and found["cache folder"].bad and "PATINA_HOME" in found["cache folder"].cure
+
+
+def test_a_broken_driver_or_torch_does_not_end_the_report(tmp_path: Path) -> None:
+    def broken() -> list[Card]:
+        raise StudioError("The driver does not answer.", "Restart.")
+
+    def missing() -> Torch:
+        raise StudioError("PyTorch cannot be imported.", "Install it.")
+
+    found = rows(dataclasses.replace(machine(tmp_path), cards=broken, torch=missing))
+    assert found["driver"].bad and found["torch"].cure == "Install it." and "cache folder" in found
+
+
+def test_what_nvidia_smi_prints() -> None:
+    text = "NVIDIA H200, 580.65.06, 143771, 143166, 9.0\nTesla K80, 470.1, [N/A], 11000, [N/A]\n\n"
+    first, second = doctor.parse_cards(text)
+    assert first == Card("NVIDIA H200", "580.65.06", 143771 * 2**20, 143166 * 2**20, (9, 0))
+    assert second.capability is None and second.total_bytes == 0
+    assert doctor.parse_cards("GTX 680, 391.35, 2048, 1000\n")[0].capability is None
+
+
+def test_cards_are_asked_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        old = any("compute_cap" in part for part in command)
+        return subprocess.CompletedProcess(command, 2 if old else 0, "GTX 680, 391.35, 2048, 1000\n", "")
+
+    monkeypatch.setattr(doctor, "nvidia_smi", lambda: None)
+    assert doctor.cards() == []
+    monkeypatch.setattr(doctor, "nvidia_smi", lambda: "nvidia-smi")
+    monkeypatch.setattr(doctor.subprocess, "run", answer)
+    assert doctor.cards()[0].name == "GTX 680"
+    monkeypatch.setattr(doctor.subprocess, "run", lambda c, **_: subprocess.CompletedProcess(c, 9, "", "failed"))
+    with pytest.raises(StudioError, match="does not answer"):
+        doctor.cards()
