@@ -26,7 +26,9 @@ def patch(surface: Callable[[np.ndarray, np.ndarray], np.ndarray], columns: int,
     return surface(s, t), faces, uv[faces]
 
 
-def joined(patches: list[Patch], name: str, *, sets: tuple[Material, ...] = (Material("paint"),), face_sets: tuple[int, ...] = ()) -> Mesh:
+def joined(
+    patches: list[Patch], name: str, *, sets: tuple[Material, ...] = (Material("paint"),), face_sets: tuple[int, ...] = ()
+) -> Mesh:
     """Patches as one mesh; `face_sets` gives the texture set of each patch."""
     shift = np.cumsum([0, *(len(v) for v, _, _ in patches)])
     face_sets = face_sets or (0,) * len(patches)
@@ -92,7 +94,7 @@ def cylinder(segments: int = 48, rings: int = 12, *, height: float = 2 * np.pi, 
 
 
 def uv_sphere(columns: int = 48, rows: int = 24, *, margin: float = 1 / 32) -> Mesh:
-    """A sphere of work radius 0.9 by longitude and latitude, closed; the triangles at the poles that have no area are left out."""
+    """A closed sphere of work radius 0.9 by longitude and latitude; triangles without area at the poles are left out."""
 
     def surface(s: np.ndarray, t: np.ndarray) -> np.ndarray:
         angle, polar = 2 * np.pi * s - np.pi, np.pi * t
@@ -102,7 +104,8 @@ def uv_sphere(columns: int = 48, rows: int = 24, *, margin: float = 1 / 32) -> M
     vertices, faces, uv = patch(_closed(surface), columns, rows, (margin, margin, 1 - margin, 1 - margin))
     corners = vertices[faces]
     solid = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=-1) > 1e-12
-    return joined([(vertices, faces[solid], uv[solid])], "uv_sphere")
+    used, inverse = np.unique(faces[solid], return_inverse=True)
+    return joined([(vertices[used], inverse.reshape(-1, 3), uv[solid])], "uv_sphere")
 
 
 def _closed(surface: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
