@@ -37,7 +37,7 @@ class Look:
     pictures: Callable[[], Tensor]
     """Shaded views [V, 3, h, w] from the reward cameras, with their graph to `base_color`; made at the first call, then kept."""
     step: int | None = None
-    """The iteration this look belongs to: a score may look at a random part of the texels, drawn from this number. None: at all."""
+    """The iteration this look belongs to: a score may look at a part of the texels, drawn from this number. None: at all."""
 
 
 Score = Callable[[Look], "Tensor"]

@@ -28,7 +28,7 @@ class Cells:
 
 
 def cells(position: np.ndarray, *, normal: np.ndarray, offset: float, chart: np.ndarray, size: float) -> Cells:
-    """Sort places [n, 3] of charts [n] into cubic cells of side `size` and of side 4·`size`, aligned to the plane normal · x = offset."""
+    """Sort places [n, 3] of charts [n] into cubic cells of side `size` and 4·`size`, aligned to the plane normal · x = offset."""
     across = np.linalg.svd(normal[None])[2][1:]
     height = position @ normal - offset
     frame = np.stack([np.abs(height), position @ across[0], position @ across[1]], axis=1) / (4 * size) + _SHIFT

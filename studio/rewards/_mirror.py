@@ -42,7 +42,7 @@ class Mirror(nn.Module):
         super().__init__()
         pairs = mirrored_pairs(plane, atlas)
         if not len(pairs.texel):
-            raise StudioError("No texel has a mirror image on this mesh.", "Use a larger atlas, or switch the symmetry reward off.")
+            raise StudioError("No texel has a mirror image on this mesh.", "Use a larger atlas, or leave this reward out.")
         self.contrast = contrast
         position = atlas.position.cpu().numpy().reshape(-1, 3)[pairs.texel].astype(np.float64)
         chart = atlas.chart.cpu().numpy().reshape(-1)[pairs.texel]
@@ -55,12 +55,11 @@ class Mirror(nn.Module):
         self._constant("weight", area(atlas, texel))
         self._constant("small", small)
         self._constant("large", large)
-        self.register_buffer("reference", torch.tensor(float("nan"), dtype=torch.float64))
+        self.register_buffer("reference", torch.tensor(float("nan")))
         self.portions = _portions(large, most)
         total = int(atlas.valid.sum())
         self.notes = (
-            f"Symmetric about {plane.origin}: {plane.confidence:.0%} of the surface has a mirror image, off by {plane.error:.2%} of "
-            "the size.",
+            f"Symmetric about {plane.origin}: {plane.confidence:.0%} of the surface is mirrored, {plane.error:.2%} off.",
             f"{len(texel)} of {total} texels are compared; {pairs.own} are their own mirror image and {pairs.alone} have none.",
         )
 
@@ -75,7 +74,7 @@ class Mirror(nn.Module):
         return -difference - self.contrast * lost.to(difference.dtype)
 
     def compare(self, base_color: Tensor, portion: slice) -> tuple[Tensor, Tensor]:
-        """The data term (mean robust difference of three scales) and the local variance of a portion of the pairs, both scalars."""
+        """The data term (mean robust difference of three scales) and the local variance of a portion of the pairs."""
         weight = self.weight[portion].to(base_color.dtype)
         weight = weight / weight.sum()
         here = gather(base_color, self.texel[portion])

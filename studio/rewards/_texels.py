@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def valid(atlas: Atlas) -> Tensor:
-    """Flat indices [n] int64 (over S·T·T) of the texels inside charts. Raises StudioError when there are none."""
-    index = atlas.valid.flatten().nonzero().squeeze(1)
+    """Flat indices [n] int64 (over S·T·T) of the texels inside charts, on the CPU. Raises StudioError when there are none."""
+    index = atlas.valid.cpu().flatten().nonzero().squeeze(1)
     if not len(index):
         raise StudioError("No texel of the atlas lies on the mesh.", "Use a larger atlas, or unwrap the mesh again.")
     return index
 
 
 def area(atlas: Atlas, index: Tensor) -> Tensor:
-    """Surface area [n] float32 of the texels at flat indices [n], summing to 1 (equal shares where no face has any area)."""
-    du, dv = atlas.jacobian.reshape(-1, 3, 2)[index].unbind(-1)
-    covered = torch.linalg.cross(du, dv).norm(dim=-1).double()
+    """Surface [n] float32 covered by the texels at flat indices [n], summing to 1, on the CPU; equal shares when it is all 0."""
+    du, dv = atlas.corners.jacobian.cpu().double().unbind(-1)
+    covered = torch.linalg.cross(du, dv).norm(dim=-1)[atlas.face.cpu().flatten()[index].long()]
     total = covered.sum()
     return (covered / total if total > 0 else torch.full_like(covered, 1 / len(index))).float()
 

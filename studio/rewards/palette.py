@@ -49,15 +49,13 @@ class Palette(Reward):
         from studio.rewards._texels import area, gather, valid
 
         index = valid(atlas)
-        weight = area(atlas, index).to(device)
-        index = index.to(device)
-        wanted = torch.tensor(sorted({from_hex(c) for c in self.colors}), device=device, dtype=torch.float64).T
-        palette = oklab(wanted).T
+        index, weight = index.to(device), area(atlas, index).to(device)
+        palette = oklab(torch.tensor(sorted({from_hex(c) for c in self.colors}), dtype=torch.float64).T).T
         p = 1 / self.softness
 
         def score(look: Look) -> Tensor:
             lab = oklab(gather(look.base_color, index))
-            square = torch.stack([(lab - c[:, None]).square().sum(0) for c in palette.to(lab.dtype)])
+            square = torch.stack([(lab - c[:, None]).square().sum(0) for c in palette.to(lab)])
             soft = torch.exp(torch.logsumexp(-p / 2 * torch.log(square + NEAR**2), dim=0) / -p)
             return NEAR - weight.to(lab.dtype) @ soft
 

@@ -26,6 +26,8 @@ TRIM = 0.9
 """Share of the surface that is scored: the worst tenth (a handle, a bow) may differ."""
 ALIKE = 0.0005
 """Planes whose costs differ by less are equally good: then the coordinate axes win, left–right first."""
+PERFECT = 1e-5
+"""A plane this good needs no search for a better one."""
 SAMPLES = 1500
 REFINEMENTS = 12
 
@@ -103,18 +105,18 @@ def find_plane(mesh: Mesh) -> Plane:
         return np.sqrt(squared), found
 
     found = [_scored(p, some, exact, diagonal) for p in _axes(points)]
-    guesses = [_scored(p, some[::8], near, diagonal) for p in _bisectors(some, some_normals, diagonal)]
-    found += [_scored(p, some, exact, diagonal) for p in _distinct(sorted(guesses, key=lambda p: p.cost), 4)]
-    for plane in sorted(found, key=lambda p: p.cost)[:5]:
-        if plane.cost > 1e-6:
+    if min(p.cost for p in found) > PERFECT:
+        guesses = [_scored(p, some[::8], near, diagonal) for p in _bisectors(some, some_normals, diagonal)]
+        found += [_scored(p, some, exact, diagonal) for p in _distinct(sorted(guesses, key=lambda p: p.cost), 4)]
+        for plane in sorted(found, key=lambda p: p.cost)[:5]:
             found.append(_scored(_refined(_refined(plane, some, near), some, exact), some, exact, diagonal))
     best = min(p.cost for p in found)
     order = {"the x axis": 0, "the z axis": 1, "the y axis": 2}
     plane = min((p for p in found if p.cost <= best + ALIKE), key=lambda p: (order.get(p.origin, 3), p.cost))
     if plane.error > LIMIT:
         raise StudioError(
-            f"'{mesh.name}' is not symmetric: its best mirror image is off by {plane.error:.1%} of its size, {LIMIT:.0%} is allowed.",
-            "Switch the symmetry reward off for this mesh.",
+            f"'{mesh.name}' is not symmetric: its best mirror image is {plane.error:.2%} of its size off, over {LIMIT:.0%}.",
+            "Leave the symmetry reward out for this mesh.",
         )
     return plane
 
@@ -153,8 +155,9 @@ def mirrored_pairs(plane: Plane, atlas: Atlas) -> Pairs:
 
 def texel_size(atlas: Atlas) -> float:
     """The side of a square with the mean surface area of a texel in charts, in work units."""
-    du, dv = atlas.jacobian[atlas.valid].double().unbind(-1)
-    return float(torch.linalg.cross(du, dv).norm(dim=-1).mean().sqrt()) / atlas.size_px
+    du, dv = atlas.corners.jacobian.cpu().double().unbind(-1)
+    stretch = torch.linalg.cross(du, dv).norm(dim=-1)[atlas.face[atlas.valid].cpu().long()]
+    return float(stretch.mean().sqrt()) / atlas.size_px
 
 
 def _samples(vertices: np.ndarray, faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

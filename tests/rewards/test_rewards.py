@@ -1,0 +1,181 @@
+"""What every reward owes, checked on each plug that lies in the socket: true gradients, blindness to layout, a way up."""
+
+from __future__ import annotations
+
+import pickle
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from studio.errors import StudioError
+from studio.plug import knobs
+from studio.rewards import SOCKET, Look, notes
+from studio.surface.atlas import Atlas, build_atlas
+from studio.surface.mesh import Mesh
+
+SIZE = 32
+ROWS, COLUMNS = 14, 10
+LEFT, RIGHT = (2, 2), (2, 16)
+"""First row and column of the two charts; the right one is laid out differently below."""
+LAYOUTS = ("moved", "turned", "mirrored")
+each_reward = pytest.mark.parametrize("name", SOCKET.names())
+
+
+@cache
+def scene(layout: str = "plain") -> tuple[Mesh, Atlas]:
+    """A bumpy sheet, mirror-symmetric about x = 0, whose halves are charts of 14 × 10 whole texels; no edge meets a centre."""
+    a, b = np.meshgrid([0, 2.3, 4.7, 7.1, 10], [0, 2.6, 5.1, 7.3, 9.2, 11.7, 14], indexing="xy")
+    rows, columns = a.shape
+    a, b = a.ravel(), b.ravel()
+    x, y = a / 10 - 1, 0.7 - b / 10
+    left = np.stack([x, y, 0.4 * np.cos(2.2 * x) + 0.2 * np.sin(3 * y + 0.4) + 0.15 * x * x * y], axis=-1)
+    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
+    faces = np.concatenate([corner[:, None] + (0, columns, columns + 1), corner[:, None] + (0, columns + 1, 1)])
+    mirrored_a = 10 - a
+    row, column = {
+        "plain": (2 + b, 16 + mirrored_a),
+        "moved": (13 + b, 19 + mirrored_a),
+        "turned": (2 + mirrored_a, 16 + 14 - b),
+        "mirrored": (2 + b, 16 + 10 - mirrored_a),
+    }[layout]
+    uv = np.concatenate([np.stack([2 + a, 2 + b], axis=-1), np.stack([column, row], axis=-1)]) / SIZE
+    every = np.concatenate([faces, faces[:, ::-1] + len(a)])
+    mesh = Mesh.from_arrays(np.concatenate([left, left * (-1, 1, 1)]), every, corner_uv=uv[every], name="sheet")
+    return mesh, build_atlas(mesh, SIZE)
+
+
+def laid_out(base: Tensor, layout: str) -> Tensor:
+    """The texture `base` [1, 3, T, T] of the plain layout as it looks in another one, with other noise outside the charts."""
+    out = torch.rand(base.shape, dtype=base.dtype, generator=torch.Generator().manual_seed(99))
+    out[..., 2 : 2 + ROWS, 2 : 2 + COLUMNS] = base[..., 2 : 2 + ROWS, 2 : 2 + COLUMNS]
+    right = base[..., 2 : 2 + ROWS, 16 : 16 + COLUMNS]
+    right = {"plain": right, "moved": right, "turned": right.rot90(-1, (2, 3)), "mirrored": right.flip(3)}[layout]
+    row, column = (13, 19) if layout == "moved" else RIGHT
+    out[..., row : row + right.shape[2], column : column + right.shape[3]] = right
+    return out
+
+
+def look(base_color: Tensor, layout: str = "plain") -> Look:
+    mesh, atlas = scene(layout)
+
+    def pictures() -> Tensor:
+        from studio import renderers
+        from studio.camera import ring
+        from studio.taps import Taps
+
+        views = renderers.SOCKET.make("embree").build(torch.device("cpu")).rasterize(mesh, ring(2), SIZE)
+        return Taps(views, atlas).fetch(base_color)
+
+    return Look(base_color, atlas, "a painted sheet", cache(pictures))
+
+
+def built(name: str, layout: str = "plain"):
+    return SOCKET.make(name).build(*scene(layout), torch.device("cpu"))
+
+
+def noise(seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 0.2 + 0.6 * torch.rand(1, 3, SIZE, SIZE, dtype=torch.float64, generator=generator)
+
+
+def gradient(score, texture: Tensor) -> Tensor:
+    leaf = texture.clone().requires_grad_()
+    (g,) = torch.autograd.grad(score(look(leaf)), leaf)
+    return g
+
+
+def test_the_scene_is_what_it_claims() -> None:
+    for layout in ("plain", *LAYOUTS):
+        assert int(scene(layout)[1].valid.sum()) == 2 * ROWS * COLUMNS
+    marked = torch.zeros(1, 3, SIZE, SIZE)
+    marked[:, 0] = scene()[1].position[..., 0]
+    for layout in LAYOUTS:
+        atlas = scene(layout)[1]
+        assert torch.equal(laid_out(marked, layout)[:, 0][atlas.valid] != 0, torch.ones(2 * ROWS * COLUMNS, dtype=torch.bool))
+        assert torch.allclose(laid_out(marked, layout)[:, 0][atlas.valid], atlas.position[..., 0][atlas.valid], atol=1e-5)
+
+
+@each_reward
+def test_a_reward_describes_itself(name: str) -> None:
+    reward = SOCKET.make(name)
+    assert reward.description.endswith(".") and reward.default_weight > 0 and reward.sees in ("atlas", "pictures")
+    assert all(k.help for k in knobs(reward).values())
+    assert pickle.loads(pickle.dumps(reward)) == reward
+    assert all(sentence.endswith(".") for sentence in notes(built(name)))
+
+
+@each_reward
+def test_the_score_is_one_finite_number_for_any_colours(name: str) -> None:
+    for texture in (noise(), torch.zeros(1, 3, SIZE, SIZE), torch.ones(1, 3, SIZE, SIZE), torch.full((1, 3, SIZE, SIZE), 0.5)):
+        score = built(name)
+        value, slope = score(look(texture)), gradient(score, texture)
+        assert value.shape == () and value.dtype == texture.dtype
+        assert torch.isfinite(value) and torch.isfinite(slope).all()
+
+
+@each_reward
+def test_autograd_equals_central_differences(name: str) -> None:
+    score, texture, h = built(name), noise(), 1e-4
+    slope = gradient(score, texture)
+    generator = torch.Generator().manual_seed(1)
+    inside = scene()[1].valid.flatten().nonzero()[:, 0]
+    places = inside[torch.randint(len(inside), (24,), generator=generator)] + SIZE**2 * torch.arange(24).remainder(3)
+    directions = [torch.zeros(3 * SIZE**2, dtype=torch.float64).index_fill(0, i, 1.0) for i in places[:, None]]
+    directions += [torch.nn.functional.normalize(torch.randn(3 * SIZE**2, dtype=torch.float64, generator=generator), dim=0) * 8]
+    with torch.no_grad():
+        for direction in directions:
+            d = direction.view_as(texture)
+            measured = (score(look(texture + h * d)) - score(look(texture - h * d))) / (2 * h)
+            assert abs(measured - (slope * d).sum()) <= 1e-4 * max(slope.abs().max(), abs(measured))
+
+
+@each_reward
+def test_texels_outside_the_charts_count_for_nothing(name: str) -> None:
+    score, texture = built(name), noise()
+    valid = scene()[1].valid[:, None].expand_as(texture)
+    slope = gradient(score, texture)
+    assert slope[valid].abs().sum() > 0
+    assert (slope[~valid] == 0).all()
+    other = torch.where(valid, texture, noise(7))
+    assert score(look(texture)) == score(look(other))
+
+
+@each_reward
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_score_does_not_depend_on_where_charts_lie(name: str, layout: str) -> None:
+    plain, other = built(name), built(name, layout)
+    for seed in range(2):  # the first look may set a reference
+        expected = plain(look(noise(seed) * (1 - 0.8 * seed)))
+        assert other(look(laid_out(noise(seed) * (1 - 0.8 * seed), layout), layout)) == pytest.approx(float(expected), abs=1e-6)
+
+
+@each_reward
+def test_following_the_gradient_raises_the_score_at_every_step(name: str) -> None:
+    score, texture = built(name), noise()
+    values = []
+    for _ in range(50):
+        leaf = texture.requires_grad_()
+        value = score(look(leaf))
+        (slope,) = torch.autograd.grad(value, leaf)
+        values.append(float(value.detach()))
+        texture = leaf.detach() + 0.004 * slope / slope.abs().max()
+    assert (np.diff(values) > 0).all()
+
+
+@each_reward
+def test_the_heat_map_shows_where_texels_matter(name: str) -> None:
+    reward, score = SOCKET.make(name), built(name)
+    with torch.no_grad():
+        heat = reward.heat_map(look(noise().requires_grad_()), score)
+    valid = scene()[1].valid[:, None]
+    assert heat.shape == (1, 1, SIZE, SIZE)
+    assert (heat >= 0).all() and heat[valid].max() > 0 and (heat[~valid] == 0).all()
+    assert torch.allclose(heat, gradient(score, noise()).norm(dim=1, keepdim=True))
+
+
+def test_an_unknown_reward_names_the_nearest() -> None:
+    with pytest.raises(StudioError, match="symmetry"):
+        SOCKET.load("symetry")
