@@ -18,9 +18,11 @@ from torch import Tensor
 
 from studio.camera import Camera
 from studio.errors import MeshError
+from studio.sparse import SparseMap, rows_of, stack_of
 from studio.surface.corners import Corners
 
 if TYPE_CHECKING:
+    from studio.surface.atlas import Atlas
     from studio.surface.mesh import Material, Mesh
 
 CHANNELS = {"base_color": 3, "roughness": 1, "metallic": 1, "height": 1}
@@ -200,6 +202,13 @@ class Fragments:
         """[V, H, W] cosine between the ray to the eye and the geometric normal: positive on front faces."""
         return (self.view_direction * self.geometric_normal).sum(-1)
 
+    def pixels(self) -> tuple[Tensor, Tensor]:
+        """(pixel [n], order [n]) int64: the flat picture pixel in [V, h, w] of each of the n surface sub-pixels, which are in the
+        order of `mask`, and the stable permutation that sorts them by pixel."""
+        v, row, column = self.mask.nonzero(as_tuple=True)
+        pixel = (v * self.size_px + row // self.supersample) * self.size_px + column // self.supersample
+        return pixel, torch.argsort(pixel, stable=True)
+
     def _interpolated(self, table: Tensor) -> Tensor:
         """Σ bary · corner of `table` [F, 3, C] → [V, H, W, C]; only where there is surface, the rest is zero."""
         out = table.new_zeros((*self.face.shape, table.shape[-1]))
@@ -240,3 +249,37 @@ def fragments(
         depth=(depth * hit).float(),
         corners=Corners.of(mesh).to(face.device),
     )
+
+
+# -- Taps -----------------------------------------------------------------------------------------------------------------
+
+
+class Taps:
+    """The pictures of a texture as one constant linear map: `fetch`, and `put`, its exact transpose.
+
+    A sub-pixel shows the bilinear mix of the four texels around its place, of its own chart only (`Atlas.taps`); a pixel is the
+    mean of its sub-pixels, background counting as zero (premultiplied by `alpha`).
+    """
+
+    def __init__(self, fragments: Fragments, atlas: Atlas) -> None:
+        """On the device of `fragments`."""
+        atlas = atlas.to(fragments.device)
+        self.views, self.size_px = len(fragments.cameras), fragments.size_px
+        self.sets, self.atlas_px = atlas.sets, atlas.size_px
+        self.alpha = fragments.alpha
+        """[V, 1, h, w] float32: how much of each pixel shows the surface."""
+        pixel, order = fragments.pixels()
+        hit = fragments.mask
+        chart = atlas.face_chart[fragments.face[hit]]
+        index, weight = atlas.taps(fragments.set[hit], fragments.uv[hit], chart)
+        offset = F.pad(4 * torch.bincount(pixel, minlength=self.alpha.numel()).cumsum(0), (1, 0))
+        weight = weight[order] / fragments.supersample**2
+        self.map = SparseMap(offset, index[order].flatten(), weight.flatten(), columns=self.sets * self.atlas_px**2)
+
+    def fetch(self, texture: Tensor) -> Tensor:
+        """Texels [S, C, T, T] → pictures [V, C, h, w], premultiplied; differentiable."""
+        return stack_of(self.map(rows_of(texture)), self.views, self.size_px)
+
+    def put(self, pictures: Tensor) -> Tensor:
+        """The transpose of `fetch`: [V, C, h, w] → [S, C, T, T], ⟨put x, y⟩ = ⟨x, fetch y⟩; differentiable."""
+        return stack_of(self.map.transposed(rows_of(pictures)), self.sets, self.atlas_px)
