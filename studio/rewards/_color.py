@@ -23,6 +23,12 @@ _TOE = 0.1
 
 def oklab(rgb: Tensor) -> Tensor:
     """sRGB [3, n] → L, a, b [3, n]: white is (1, 0, 0), and a distance of 0.02 is about the least one sees."""
-    lms = rgb.new_tensor(_LMS_LINEAR) @ linear_from_srgb(rgb)
+    lms = _mixed(_LMS_LINEAR, linear_from_srgb(rgb))
     root = torch.where(lms > _TOE**3, lms.clamp_min(_TOE**3) ** (1 / 3), lms / (3 * _TOE**2) + _TOE * 2 / 3)
-    return rgb.new_tensor(_LAB_LMS) @ root
+    return _mixed(_LAB_LMS, root)
+
+
+def _mixed(matrix: tuple[tuple[float, float, float], ...], x: Tensor) -> Tensor:
+    """matrix [3, 3] · x [3, n], as sums: several times faster on a CPU than a product of such shapes."""
+    a, b, c = x.new_tensor(matrix).unbind(1)
+    return a[:, None] * x[0] + b[:, None] * x[1] + c[:, None] * x[2]
