@@ -1,0 +1,241 @@
+"""The commands: `studio bake`, `studio demo`, `studio doctor`, `studio plugs`, and `studio` alone for the window."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
+
+from studio.errors import StudioError
+
+if TYPE_CHECKING:
+    from studio.config import Config
+    from studio.doctor import Row
+    from studio.job import Outcome, Outputs
+    from studio.plug import Socket
+
+USER_ERROR = 2
+"""Exit code of a mistake the user can mend; a run stopped by a signal ends with 128 + its number."""
+
+DEMO_PRESET = "demo"
+DEMO_MESH = "vase"
+
+
+def _option(metavar: str) -> Any:
+    """An option whose help needs no word on its default."""
+    return arg(metavar=metavar, help_behavior_hint="")
+
+
+def bake(
+    mesh: Annotated[Path, Positional, arg(metavar="MESH")],
+    prompt: Annotated[str, Positional, arg(metavar="PROMPT")],
+    *,
+    out: Annotated[Path, arg(metavar="X.glb")],
+    preset: Annotated[str | None, _option("P")] = None,
+    trainer: Annotated[str | None, _option("T")] = None,
+    iterations: Annotated[int | None, _option("N")] = None,
+    seed: Annotated[int | None, _option("S")] = None,
+    atlas: Annotated[int | None, _option("PX")] = None,
+    reward: Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], _option("NAME=WEIGHT ...")] = (),
+    report: Annotated[Path | None, _option("R.json")] = None,
+    sheet: Annotated[Path | None, _option("S.png")] = None,
+    log: Annotated[Path | None, _option("TB_DIR")] = None,
+    resume: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False,
+    device: Annotated[str | None, _option("D")] = None,
+    renderer: Annotated[str | None, _option("R")] = None,
+    generator: Annotated[str | None, _option("G")] = None,
+) -> int:
+    """Texture a mesh from a prompt.
+
+    Args:
+        mesh: The mesh: GLB, glTF, OBJ, PLY or STL. Your file is never changed.
+        prompt: What its surface should look like.
+        out: The textured mesh; the suffix chooses the format.
+        preset: A preset's name (see `studio plugs`) or your own TOML file; the other options override it.
+        trainer: How to learn: lora_reward, texture_direct, or sample to learn nothing.
+        iterations: Learning steps.
+        seed: Which of the generator's variations to paint.
+        atlas: Side of the texture in pixels, 256 to 4096.
+        reward: Rewards to learn from, with weights: symmetry=1 palette=0.5. A weight of 0 only watches.
+        report: Write the run's numbers as JSON.
+        sheet: Write a contact sheet of the result as PNG.
+        log: Write TensorBoard logs into this folder.
+        resume: Continue the unfinished run whose checkpoint lies beside the output.
+        device: Where to compute: auto, cpu, cuda, cuda:1 or mps.
+        renderer: What draws: auto, embree or nvdiffrast.
+        generator: What paints: mini, or another of `studio plugs`.
+    """
+    from studio.config import parse
+    from studio.config import preset as load_preset
+    from studio.job import Outputs
+
+    chosen = {
+        "prompt": prompt,
+        "trainer": trainer,
+        "iterations": iterations,
+        "seed": seed,
+        "atlas_px": atlas,
+        "rewards": _weights([item for group in reward for item in group]),
+        "device": device,
+        "renderer": renderer,
+        "generator": generator,
+    }
+    base = parse(load_preset(preset)) if preset else _plain(bool(reward), trainer)
+    config = parse({name: value for name, value in chosen.items() if value is not None and value != {}}, base=base)
+    return _work(config, mesh, Outputs(out, report=report, sheet=sheet, log=log), resume=resume)
+
+
+def demo(
+    *,
+    out: Annotated[Path, arg(metavar="DIR")] = Path("patina-demo"),
+    resume: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False,
+) -> int:
+    """Texture a bundled mesh, learn from rewards while doing so, and show what the learning gained.
+
+    Args:
+        out: The folder for the textured GLB, the contact sheet and the report; it is made when missing.
+        resume: Continue an unfinished demo.
+    """
+    from studio import resources
+    from studio.config import parse, preset
+    from studio.errors import OutputError
+    from studio.job import Outputs
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder '{out}' cannot be made: {error.strerror}.", "Choose another one with --out.") from error
+    config = parse(preset(DEMO_PRESET))
+    outputs = Outputs(out / f"{DEMO_MESH}.glb", report=out / "report.json", sheet=out / "sheet.png")
+    return _work(config, resources.sample(DEMO_MESH), outputs, resume=resume)
+
+
+def doctor(mesh: Annotated[Path | None, Positional, _option("MESH")] = None) -> int:
+    """Say what this machine offers and how to cure what is missing; with a mesh, report on its health.
+
+    Args:
+        mesh: A mesh to examine as well.
+    """
+    from studio.doctor import examine, examine_mesh
+
+    _table(examine())
+    if mesh is not None:
+        print(f"\n{mesh}")
+        _table(examine_mesh(mesh))
+    return 0
+
+
+def plugs() -> int:
+    """List what can be chosen: generators, trainers, rewards, renderers, exporters, presets and sample meshes."""
+    from studio import exporters, generators, renderers, resources, rewards, trainers
+    from studio.config import preset, preset_names
+
+    sockets: tuple[Socket[Any], ...] = (generators.SOCKET, trainers.SOCKET, rewards.SOCKET, renderers.SOCKET, exporters.SOCKET)
+    for socket in sockets:
+        _listed(f"{socket.kind}s", {name: _described(socket, name) for name in socket.names()})
+    _listed("presets", {name: preset(name).get("description", "") for name in preset_names()})
+    _listed("sample meshes", {name: str(resources.sample(name)) for name in resources.sample_names()})
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code. A user's mistake becomes two sentences and exit code 2."""
+    from studio.console import say, survive_any_encoding
+
+    survive_any_encoding()
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    commands = {"bake": bake, "demo": demo, "doctor": doctor, "plugs": plugs}
+    try:
+        if not arguments:
+            raise StudioError("The window does not exist yet.", "Use `studio bake MESH PROMPT --out X.glb`, or `studio demo`.")
+        about = "Patina Studio textures 3D meshes from a prompt, with rewards that tune the model while it paints."
+        return tyro.extras.subcommand_cli_from_dict(commands, prog="studio", description=about, args=arguments)
+    except StudioError as error:
+        say(error)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return 130
+
+
+def _plain(rewarded: bool, trainer: str | None) -> Config:
+    """The config without a preset: it learns when it is told what from, and else only samples."""
+    from studio.config import parse
+
+    return parse({} if rewarded or trainer else {"trainer": "sample"})
+
+
+def _weights(items: Sequence[str]) -> dict[str, float]:
+    """`NAME=WEIGHT` as weights by name. Raises StudioError."""
+    weights: dict[str, float] = {}
+    for item in items:
+        name, equals, number = item.partition("=")
+        try:
+            weights[name] = float(number) if equals else 1.0
+        except ValueError:
+            problem = f"'{item}' is not a reward with a weight."
+            raise StudioError(problem, "Write it as NAME=WEIGHT, for example symmetry=1.") from None
+    return weights
+
+
+def _work(config: Config, mesh: Path, outputs: Outputs, *, resume: bool) -> int:
+    """Run with a progress line; Ctrl-C and SIGTERM save what there is."""
+    from studio import gain
+    from studio.console import Interruption, ProgressLine
+    from studio.job import work
+
+    line = ProgressLine()
+    try:
+        with Interruption(lambda: line.note("Stopping: what there is will be saved. Press again to stop at once.")) as heard:
+            outcome = work(config, mesh, outputs, resume=resume, show=line.show, stop=lambda: heard.signal is not None)
+    finally:
+        line.close()
+    for path in outcome.written:
+        print(path)
+    if outcome.result is None:
+        return _stopped(outcome, heard.signal)
+    better = gain.of_report(outcome.result.report, config.weights())
+    if better:
+        print(
+            f"Learning gained {better.mean:+.4f} over {better.seeds} held-out seeds (95 % bound {better.low:+.4f}), "
+            f"{better.share:.1f} standard deviations of the untrained seeds."
+        )
+    return 0
+
+
+def _stopped(outcome: Outcome, number: int | None) -> int:
+    if outcome.written:
+        print("Stopped; give the same command with --resume to continue.", file=sys.stderr)
+    else:
+        print("Stopped before anything was learned; nothing was written.", file=sys.stderr)
+    return 128 + (number or 0)
+
+
+def _table(rows: Sequence[Row]) -> None:
+    width = max(len(row.label) for row in rows)
+    for row in rows:
+        print(f"{'!' if row.bad else ' '} {row.label:<{width}}  {row.value}")
+        if row.cure:
+            print(f"  {'':<{width}}  -> {row.cure}")
+
+
+def _listed(title: str, entries: dict[str, str]) -> None:
+    width = max(map(len, entries), default=0)
+    print(title)
+    for name, text in entries.items():
+        print(f"  {name:<{width}}  {text}")
+
+
+def _described(socket: Socket[Any], name: str) -> str:
+    """A plug in one line: what it is, and why it cannot run here if so."""
+    plug = socket.load(name)
+    said = getattr(plug, "when", None) or getattr(plug, "description", None) or (plug.__doc__ or "").strip().splitlines()[0]
+    reason = socket.why_not(name)
+    return f"{said} (not here: {reason})" if reason else said
+
+
+if __name__ == "__main__":
+    sys.exit(main())

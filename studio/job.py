@@ -1,0 +1,209 @@
+"""A run whose results land in files: checked before the work, checkpointed when it is stopped, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio import exporters, files
+from studio.config import Config
+from studio.errors import OutputError, StudioError
+from studio.exporters import Asset, Exporter
+from studio.progress import Progress, Result
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the results go."""
+
+    asset: Path
+    """The textured mesh; its suffix chooses the exporter."""
+    report: Path | None = None
+    """The numbers, as JSON."""
+    sheet: Path | None = None
+    """Pictures of the result, as PNG."""
+    log: Path | None = None
+    """A folder for TensorBoard."""
+
+    @property
+    def checkpoint(self) -> Path:
+        """Beside the asset; it exists only while a run is unfinished."""
+        return self.asset.with_name(f"{self.asset.stem}.checkpoint.pt")
+
+    def exporter(self) -> Exporter:
+        """The exporter for the asset's suffix. Raises StudioError when there is none."""
+        kinds = {exporters.SOCKET.load(name).suffix: name for name in exporters.SOCKET.names()}
+        suffix = self.asset.suffix.lower()
+        if suffix not in kinds:
+            problem = f"Nothing can be exported as '{self.asset.name}'."
+            raise StudioError(problem, f"Give it one of the suffixes {', '.join(sorted(kinds))}.")
+        return exporters.SOCKET.make(kinds[suffix])
+
+    def check(self, mesh: Path) -> None:
+        """Raise now what would otherwise fail after the work: OutputError for a place that cannot be written.
+
+        The user's own mesh file counts as such a place.
+        """
+        self.exporter()
+        if self.sheet and self.sheet.suffix.lower() != ".png":
+            raise OutputError(f"The contact sheet cannot be written as '{self.sheet.name}'.", "Give it the suffix .png.")
+        places = [p for p in (self.asset, self.report, self.sheet, self.checkpoint) if p]
+        if len({p.resolve() for p in places}) < len(places):
+            raise OutputError("Two results would be written to the same file.", "Give each its own name.")
+        for place in places:
+            if place.exists() and mesh.exists() and place.samefile(mesh):
+                raise OutputError(f"'{place}' is the mesh itself.", "Choose another name; your file is never overwritten.")
+            _probe(place)
+        if self.log:
+            try:
+                self.log.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                problem = f"The folder '{self.log}' cannot be made: {error.strerror}."
+                raise OutputError(problem, "Choose another folder.") from error
+            _probe(self.log / "events")
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How a job ended: with a `result`, or stopped, having written the best texture so far (if there was one)."""
+
+    written: tuple[Path, ...]
+    result: Result | None = None
+
+
+def work(
+    config: Config,
+    mesh: Path,
+    outputs: Outputs,
+    *,
+    resume: bool = False,
+    show: Callable[[Progress], None] = lambda progress: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Run `config` on a mesh file and write the outputs.
+
+    `stop` is asked at every step. When it says yes, or when the run fails, a checkpoint and the best texture so far are written;
+    `resume` continues from that checkpoint to the same numbers. Raises StudioError for anything the user can mend.
+    """
+    from studio.run import run
+
+    outputs.check(mesh)
+    state = read_checkpoint(outputs.checkpoint) if resume else None
+    unfinished = _Unfinished(config)
+    with _log(outputs.log) as log, contextlib.closing(run(config, mesh, resume=state)) as steps:
+        try:
+            for progress in steps:
+                unfinished.note(progress)
+                show(progress)
+                log(progress)
+                if progress.result is not None:
+                    written = _write(progress.result, outputs, config)
+                    outputs.checkpoint.unlink(missing_ok=True)
+                    unfinished.checkpoint = None
+                    return Outcome(written, progress.result)
+                if stop():
+                    break
+        finally:
+            saved = unfinished.write(outputs)
+    return Outcome(saved)
+
+
+class _Unfinished:
+    """What would be lost if the run ended now: its newest checkpoint and its best texture."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.checkpoint: dict[str, Any] | None = None
+        self.best: Progress | None = None
+
+    def note(self, progress: Progress) -> None:
+        if progress.checkpoint is not None:
+            # Taken at once: at a later step the optimiser and the normalisers have moved on.
+            self.checkpoint = progress.checkpoint()
+            if progress.texture is not None and (self.best is None or _score(progress) >= _score(self.best)):
+                self.best = progress
+
+    def write(self, outputs: Outputs) -> tuple[Path, ...]:
+        """The files written: none when nothing was learned yet, or when the run was finished."""
+        import torch
+
+        if self.checkpoint is None:
+            return ()
+        with files.replacing(outputs.checkpoint) as temporary:
+            torch.save(self.checkpoint, temporary)
+        if self.best is None or self.best.texture is None:
+            return (outputs.checkpoint,)
+        receipt = {"config": self.config.table(), "unfinished": True, "iteration": self.best.step, "score": _score(self.best)}
+        asset = Asset(mesh=self.best.mesh, texture=self.best.texture.to("cpu"), receipt=receipt)
+        return (outputs.checkpoint, *outputs.exporter().write(asset, outputs.asset))
+
+
+def _score(progress: Progress) -> float:
+    return progress.metrics.get("score", 0.0)
+
+
+def _write(result: Result, outputs: Outputs, config: Config) -> tuple[Path, ...]:
+    """The results in files, the report last: where there is a report, everything is there."""
+    texture = result.texture.to("cpu")
+    asset = Asset(mesh=result.mesh, texture=texture, receipt=result.receipt, painted=result.painted, lora=result.lora)
+    written = outputs.exporter().write(asset, outputs.asset)
+    if outputs.sheet:
+        from studio.sheet import write_sheet
+
+        written.append(write_sheet(result, config, outputs.sheet))
+    if outputs.report:
+        written.append(files.write_json(outputs.report, result.report))
+    return tuple(written)
+
+
+def read_checkpoint(path: Path) -> Mapping[str, Any]:
+    """What an unfinished run left behind. Raises StudioError when there is none or it is damaged."""
+    import torch
+
+    if not path.is_file():
+        raise StudioError(f"There is no unfinished run to resume: '{path}' does not exist.", "Start without --resume.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise StudioError(f"The checkpoint '{path}' cannot be read.", "Delete it and start without --resume.") from error
+    if not isinstance(state, dict):
+        raise StudioError(f"'{path}' is not a checkpoint of the studio.", "Delete it and start without --resume.")
+    return state
+
+
+class _Probed(Exception):
+    """Ends a trial write before it takes effect."""
+
+
+def _probe(path: Path) -> None:
+    """Make and remove a temporary file where `path` will be. Raises OutputError when that cannot be done."""
+    with contextlib.suppress(_Probed), files.replacing(path) as temporary:
+        temporary.touch()
+        raise _Probed
+
+
+@contextlib.contextmanager
+def _log(folder: Path | None) -> Iterator[Callable[[Progress], None]]:
+    """What writes the numbers of each iteration, and the views at the end of each, for TensorBoard."""
+    if folder is None:
+        yield lambda progress: None
+        return
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        yield lambda progress: _record(writer, progress)
+
+
+def _record(writer: SummaryWriter, progress: Progress) -> None:
+    if progress.checkpoint is not None:
+        for name, value in progress.metrics.items():
+            writer.add_scalar(name, value, progress.step)
+        if progress.pictures is not None:
+            writer.add_images("views", progress.pictures.clamp(0, 1).cpu(), progress.step)
