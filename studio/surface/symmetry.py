@@ -29,7 +29,8 @@ ALIKE = 0.0005
 PERFECT = 1e-5
 """A plane this good needs no search for a better one."""
 SAMPLES = 1500
-REFINEMENTS = 12
+ROUNDS = 12
+"""Closest-point iterations on a cloud of surface points; a third as many follow on the surface itself."""
 
 Closest = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -108,8 +109,9 @@ def find_plane(mesh: Mesh) -> Plane:
     if min(p.cost for p in found) > PERFECT:
         guesses = [_scored(p, some[::8], near, diagonal) for p in _bisectors(some, some_normals, diagonal)]
         found += [_scored(p, some, exact, diagonal) for p in _distinct(sorted(guesses, key=lambda p: p.cost), 4)]
-        for plane in sorted(found, key=lambda p: p.cost)[:5]:
-            found.append(_scored(_refined(_refined(plane, some, near), some, exact), some, exact, diagonal))
+        for plane in sorted(found, key=lambda p: p.cost)[:4]:
+            rough = _refined(plane, some, near, rounds=ROUNDS)
+            found.append(_scored(_refined(rough, some, exact, rounds=ROUNDS // 3), some, exact, diagonal))
     best = min(p.cost for p in found)
     order = {"the x axis": 0, "the z axis": 1, "the y axis": 2}
     plane = min((p for p in found if p.cost <= best + ALIKE), key=lambda p: (order.get(p.origin, 3), p.cost))
@@ -215,13 +217,13 @@ def _scored(plane: Plane, points: np.ndarray, closest: Closest, diagonal: float)
     return Plane(plane.normal, plane.offset, plane.origin, error, float((distance <= LIMIT).mean()))
 
 
-def _refined(plane: Plane, points: np.ndarray, closest: Closest) -> Plane:
+def _refined(plane: Plane, points: np.ndarray, closest: Closest, *, rounds: int) -> Plane:
     """`plane` moved so that mirrored points fall onto the surface: iterated closest points with the worst 1 − TRIM left out.
 
     For centred points p and targets q, Σ|p − 2(n·p)n − q|² = Σ|p − q|² + 4 nᵀ(Σ p qᵀ)n: the best normal is the eigenvector of
     the symmetric part of Σ p qᵀ with the least eigenvalue, and the plane passes midway between the centroids.
     """
-    for _ in range(REFINEMENTS):
+    for _ in range(rounds):
         distance, target = closest(plane.mirror(points))
         kept = distance <= np.quantile(distance, TRIM)
         p, q = points[kept], target[kept]

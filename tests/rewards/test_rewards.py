@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from functools import cache
 
 import numpy as np
 import pytest
@@ -12,76 +11,17 @@ from torch import Tensor
 
 from studio.errors import StudioError
 from studio.plug import knobs
-from studio.rewards import SOCKET, Look, notes
-from studio.surface.atlas import Atlas, build_atlas
-from studio.surface.mesh import Mesh
+from studio.rewards import SOCKET, Score, notes
+from tests.rewards.sheet import COLUMNS, LAYOUTS, ROWS, SIZE, laid_out, look, noise, scene
 
-SIZE = 32
-ROWS, COLUMNS = 14, 10
-LEFT, RIGHT = (2, 2), (2, 16)
-"""First row and column of the two charts; the right one is laid out differently below."""
-LAYOUTS = ("moved", "turned", "mirrored")
 each_reward = pytest.mark.parametrize("name", SOCKET.names())
 
 
-@cache
-def scene(layout: str = "plain") -> tuple[Mesh, Atlas]:
-    """A bumpy sheet, mirror-symmetric about x = 0, whose halves are charts of 14 × 10 whole texels; no edge meets a centre."""
-    a, b = np.meshgrid([0, 2.3, 4.7, 7.1, 10], [0, 2.6, 5.1, 7.3, 9.2, 11.7, 14], indexing="xy")
-    rows, columns = a.shape
-    a, b = a.ravel(), b.ravel()
-    x, y = a / 10 - 1, 0.7 - b / 10
-    left = np.stack([x, y, 0.4 * np.cos(2.2 * x) + 0.2 * np.sin(3 * y + 0.4) + 0.15 * x * x * y], axis=-1)
-    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
-    faces = np.concatenate([corner[:, None] + (0, columns, columns + 1), corner[:, None] + (0, columns + 1, 1)])
-    mirrored_a = 10 - a
-    row, column = {
-        "plain": (2 + b, 16 + mirrored_a),
-        "moved": (13 + b, 19 + mirrored_a),
-        "turned": (2 + mirrored_a, 16 + 14 - b),
-        "mirrored": (2 + b, 16 + 10 - mirrored_a),
-    }[layout]
-    uv = np.concatenate([np.stack([2 + a, 2 + b], axis=-1), np.stack([column, row], axis=-1)]) / SIZE
-    every = np.concatenate([faces, faces[:, ::-1] + len(a)])
-    mesh = Mesh.from_arrays(np.concatenate([left, left * (-1, 1, 1)]), every, corner_uv=uv[every], name="sheet")
-    return mesh, build_atlas(mesh, SIZE)
-
-
-def laid_out(base: Tensor, layout: str) -> Tensor:
-    """The texture `base` [1, 3, T, T] of the plain layout as it looks in another one, with other noise outside the charts."""
-    out = torch.rand(base.shape, dtype=base.dtype, generator=torch.Generator().manual_seed(99))
-    out[..., 2 : 2 + ROWS, 2 : 2 + COLUMNS] = base[..., 2 : 2 + ROWS, 2 : 2 + COLUMNS]
-    right = base[..., 2 : 2 + ROWS, 16 : 16 + COLUMNS]
-    right = {"plain": right, "moved": right, "turned": right.rot90(-1, (2, 3)), "mirrored": right.flip(3)}[layout]
-    row, column = (13, 19) if layout == "moved" else RIGHT
-    out[..., row : row + right.shape[2], column : column + right.shape[3]] = right
-    return out
-
-
-def look(base_color: Tensor, layout: str = "plain") -> Look:
-    mesh, atlas = scene(layout)
-
-    def pictures() -> Tensor:
-        from studio import renderers
-        from studio.camera import ring
-        from studio.taps import Taps
-
-        views = renderers.SOCKET.make("embree").build(torch.device("cpu")).rasterize(mesh, ring(2), SIZE)
-        return Taps(views, atlas).fetch(base_color)
-
-    return Look(base_color, atlas, "a painted sheet", cache(pictures))
-
-
-def built(name: str, layout: str = "plain"):
+def built(name: str, layout: str = "plain") -> Score:
     return SOCKET.make(name).build(*scene(layout), torch.device("cpu"))
 
 
-def noise(seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return 0.2 + 0.6 * torch.rand(1, 3, SIZE, SIZE, dtype=torch.float64, generator=generator)
-
-
-def gradient(score, texture: Tensor) -> Tensor:
+def gradient(score: Score, texture: Tensor) -> Tensor:
     leaf = texture.clone().requires_grad_()
     (g,) = torch.autograd.grad(score(look(leaf)), leaf)
     return g
