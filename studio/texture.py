@@ -6,7 +6,7 @@ A texture is a stack of S *texture sets*, one per source material. Base colour i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -161,63 +161,73 @@ class Fragments:
     @cached_property
     def position(self) -> Tensor:
         """[V, H, W, 3] surface points in work space."""
-        return self._interpolated(self.corners.position)
+        return self._dense(self.at_hits(self.corners.position))
 
     @cached_property
     def normal(self) -> Tensor:
         """[V, H, W, 3] unit shading normals."""
-        return F.normalize(self._interpolated(self.corners.normal), dim=-1)
+        return self._dense(F.normalize(self.at_hits(self.corners.normal), dim=-1))
 
     @cached_property
     def geometric_normal(self) -> Tensor:
         """[V, H, W, 3] unit normals of the flat faces."""
-        return self._per_face(self.corners.geometric_normal)
+        return self._dense(self.corners.geometric_normal[self.face[self.mask]])
 
     @cached_property
     def uv(self) -> Tensor:
         """[V, H, W, 2] texture coordinates, not wrapped. Raises MeshError when the mesh has none."""
-        if self.corners.uv is None:
-            raise MeshError("This mesh has no texture coordinates.", "Unwrap it first.")
-        return self._interpolated(self.corners.uv)
+        return self._dense(self.uv_at_hits())
 
     @cached_property
     def set(self) -> Tensor:
         """[V, H, W] int64 texture set."""
-        return self._per_face(self.corners.face_set)
+        return self._dense(self.corners.face_set[self.face[self.mask]])
 
     @cached_property
     def view_direction(self) -> Tensor:
         """[V, H, W, 3] unit vectors from the surface to the eye, per pixel."""
-        rows = []
-        for camera, position in zip(self.cameras, self.position, strict=True):
-            if camera.orthographic:
-                rows.append(torch.as_tensor(camera.direction(), dtype=position.dtype, device=self.device).expand_as(position))
-            else:
-                eye = torch.as_tensor(camera.position(), dtype=position.dtype, device=self.device)
-                rows.append(F.normalize(eye - position, dim=-1))
-        return torch.stack(rows) * self.mask[..., None]
+        return self._dense(self._to_eye())
 
     @cached_property
     def cosine(self) -> Tensor:
         """[V, H, W] cosine between the ray to the eye and the geometric normal: positive on front faces."""
-        return (self.view_direction * self.geometric_normal).sum(-1)
+        return self._dense(self.cosine_at_hits())
 
-    def pixels(self) -> tuple[Tensor, Tensor]:
-        """(pixel [n], order [n]) int64: the flat picture pixel in [V, h, w] of each of the n surface sub-pixels, which are in the
-        order of `mask`, and the stable permutation that sorts them by pixel."""
-        v, row, column = self.mask.nonzero(as_tuple=True)
-        pixel = (v * self.size_px + row // self.supersample) * self.size_px + column // self.supersample
-        return pixel, torch.argsort(pixel, stable=True)
+    # The n surface sub-pixels alone, in the order of `mask`: what is built once per mesh has no need of the background.
 
-    def _interpolated(self, table: Tensor) -> Tensor:
-        """Σ bary · corner of `table` [F, 3, C] → [V, H, W, C]; only where there is surface, the rest is zero."""
-        out = table.new_zeros((*self.face.shape, table.shape[-1]))
-        out[self.mask] = torch.einsum("nk,nkc->nc", self.bary[self.mask].to(table.dtype), table[self.face[self.mask]])
-        return out
+    def each_view(self) -> Iterator[Fragments]:
+        """One view at a time, its sub-pixels grouped by pixel: `face` and `depth` [1, h·w, supersample²]. What is derived from a
+        view is gone with it."""
+        k, n = self.supersample, self.size_px
+        for i, camera in enumerate(self.cameras):
+            tables = (self.face[i], self.bary[i], self.depth[i])
+            face, bary, depth = (t.reshape(n, k, n, k, -1).transpose(1, 2).reshape(1, n * n, k * k, -1) for t in tables)
+            yield replace(self, cameras=(camera,), face=face[..., 0], bary=bary, depth=depth[..., 0])
 
-    def _per_face(self, table: Tensor) -> Tensor:
-        out = table.new_zeros((*self.face.shape, *table.shape[1:]))
-        out[self.mask] = table[self.face[self.mask]]
+    def at_hits(self, table: Tensor) -> Tensor:
+        """Σ bary · corner of `table` [F, 3, C] → [n, C]."""
+        return torch.einsum("nk,nkc->nc", self.bary[self.mask].to(table.dtype), table[self.face[self.mask]])
+
+    def uv_at_hits(self) -> Tensor:
+        """[n, 2]. Raises MeshError when the mesh has no UVs."""
+        if self.corners.uv is None:
+            raise MeshError("This mesh has no texture coordinates.", "Unwrap it first.")
+        return self.at_hits(self.corners.uv)
+
+    def cosine_at_hits(self) -> Tensor:
+        """[n], as `cosine`."""
+        return (self._to_eye() * self.corners.geometric_normal[self.face[self.mask]]).sum(-1)
+
+    def _to_eye(self) -> Tensor:
+        like = self.corners.position
+        eyes = like.new_tensor(np.array([c.direction() if c.orthographic else c.position() for c in self.cameras]))
+        parallel = torch.tensor([[c.orthographic] for c in self.cameras], device=self.device)
+        view = torch.repeat_interleave(torch.arange(len(self.cameras), device=self.device), self.mask.sum((1, 2)))
+        return torch.where(parallel[view], eyes[view], F.normalize(eyes[view] - self.at_hits(like), dim=-1))
+
+    def _dense(self, at_hits: Tensor) -> Tensor:
+        out = at_hits.new_zeros((*self.face.shape, *at_hits.shape[1:]))
+        out[self.mask] = at_hits
         return out
 
 
@@ -268,13 +278,15 @@ class Taps:
         self.sets, self.atlas_px = atlas.sets, atlas.size_px
         self.alpha = fragments.alpha
         """[V, 1, h, w] float32: how much of each pixel shows the surface."""
-        pixel, order = fragments.pixels()
-        hit = fragments.mask
-        chart = atlas.face_chart[fragments.face[hit]]
-        index, weight = atlas.taps(fragments.set[hit], fragments.uv[hit], chart)
-        offset = F.pad(4 * torch.bincount(pixel, minlength=self.alpha.numel()).cumsum(0), (1, 0))
-        weight = weight[order] / fragments.supersample**2
-        self.map = SparseMap(offset, index[order].flatten(), weight.flatten(), columns=self.sets * self.atlas_px**2)
+        counts, indices, weights = [], [], []
+        for view in fragments.each_view():
+            face = view.face[view.mask]
+            index, weight = atlas.taps(view.corners.face_set[face], view.uv_at_hits(), atlas.face_chart[face])
+            counts.append(4 * view.mask[0].sum(1))
+            indices.append(index.flatten())
+            weights.append(weight.flatten() / fragments.supersample**2)
+        offset = F.pad(torch.cat(counts).cumsum(0), (1, 0))
+        self.map = SparseMap(offset, torch.cat(indices), torch.cat(weights), columns=self.sets * self.atlas_px**2)
 
     def fetch(self, texture: Tensor) -> Tensor:
         """Texels [S, C, T, T] → pictures [V, C, h, w], premultiplied; differentiable."""

@@ -112,21 +112,20 @@ class Atlas:
         """The texels that show at uv [n, 2] on `chart` [n] of `texture_set` [n], and how much: (index [n, 4], weight [n, 4]).
 
         Bilinear, on texels that the chart owns or claims alone, so that charts never mix; weights sum to 1. `index` is flat in
-        [S, T, T]. Where a chart is too small to claim a texel, those of others are shown.
+        [S, T, T]. Where a chart is too small to claim a texel, those of others are shown. int32 and float32.
         """
         size = self.size_px
-        place = uv.double() * size - 0.5 if uv.device.type != "mps" else uv * size - 0.5
+        place = (uv.double() if uv.device.type != "mps" else uv) * size - 0.5
         corner = place.floor()
-        f = (place - corner)[:, None]
-        corner = corner.long()[:, None] + torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], device=uv.device)
-        weight = torch.stack([1 - f, f], -1)  # [n, 1, 2 axes, 2 sides]
-        weight = (weight[:, 0, 1, :, None] * weight[:, 0, 0, None, :]).flatten(1)
-        corner = corner.remainder(size)
-        index = (texture_set[:, None] * size + corner[..., 1]) * size + corner[..., 0]
+        fx, fy = (place - corner).float().unbind(-1)
+        x, y = corner.to(self.face.dtype).remainder(size).unbind(-1)
+        right, above = (x + 1) % size, (texture_set.to(y.dtype) * size + y) * size
+        below = (texture_set.to(y.dtype) * size + (y + 1) % size) * size
+        index = torch.stack([above + x, above + right, below + x, below + right], -1)
+        weight = torch.stack([(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy], -1)
         own = weight * (self.claim.flatten()[index] == chart[:, None])
         total = own.sum(-1, keepdim=True)
-        seen = total > 1e-6
-        return index, torch.where(seen, own / torch.where(seen, total, 1.0), weight)
+        return index, torch.where(total > 1e-6, own / total, weight)
 
     def _interpolated(self, table: Tensor) -> Tensor:
         out = table.new_zeros((*self.face.shape, table.shape[-1]))
@@ -148,6 +147,8 @@ def build_atlas(mesh: Mesh, size_px: int) -> Atlas:
         raise MeshError("This mesh has no texture coordinates.", "Unwrap it first.")
     if not 8 <= size_px <= LARGEST_PX:
         raise StudioError(f"An atlas cannot have {size_px} texels a side.", f"Choose 8 to {LARGEST_PX}, for example 1024.")
+    if len(mesh.sets) * size_px**2 >= 2**31:
+        raise StudioError(f"{len(mesh.sets)} texture sets of {size_px}² texels are too many.", "Choose a smaller atlas.")
     corners = Corners.of(mesh)
     uv = np.asarray(mesh.corner_uv, np.float64)
     uv = uv - np.floor(uv.mean(1, keepdims=True))

@@ -1,0 +1,170 @@
+"""Baking: pictures of a mesh → its texture, linear in the pictures and differentiable.
+
+A texel is the weighted mean of what the views show of it, Σ put(w·rgb) / Σ put(w), with
+w = front · cos(angle between the pixel's ray and the face's normal)^power · feather near depth edges. Surface that no view shows
+well is filled (`surface.fill`). Geometry stands still while colours change, so all of it is worked out once, as one sparse matrix
+from pixels to painted texels and one from those to the whole atlas.
+
+Where the atlas is finer than the pictures, the fragments must be supersampled; pictures are then read between their pixels, but
+never across a depth edge: pixels that an edge runs through show a mix of two surfaces and are only used where nothing else is.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from studio.camera import Camera
+from studio.errors import StudioError
+from studio.sparse import SparseMap, rows_of, stack_of
+from studio.surface.atlas import Atlas
+from studio.surface.fill import Fill
+from studio.texture import Fragments, Taps
+
+MIN_COSINE = 0.1
+"""Surface seen at a flatter angle than this is not painted."""
+MIN_WEIGHT = 1e-4
+"""Texels that gather less than this count as not painted: their colour would be rounding error."""
+SLOPE = 2.0
+"""Neighbours further apart in depth than the surface's own slope explains this many times belong to different surfaces."""
+
+
+def supersample(atlas: Atlas, size_px: int, camera: Camera = Camera(), *, most: int = 4) -> int:
+    """How many sub-pixels per pixel and axis (1 … most) a picture of size_px² needs to see three texels in four."""
+    area = torch.linalg.cross(atlas.corners.jacobian[..., 0], atlas.corners.jacobian[..., 1]).norm(dim=-1)
+    texel = area[atlas.face[atlas.valid].long()].sqrt() / atlas.size_px
+    pixel = 2 * camera.half_height() / size_px
+    return int(np.clip(math.ceil(pixel / float(np.quantile(texel.cpu().numpy(), 0.25))), 1, most))
+
+
+class Baker:
+    """The bake of V views of h × w pixels into S texture sets of T × T texels, precomputed."""
+
+    def __init__(self, fragments: Fragments, atlas: Atlas, *, power: float = 4.0, feather_px: int = 2) -> None:
+        """`power`: how much views from straight ahead outweigh flat ones; `feather_px`: how far from depth edges views fade in,
+        in picture pixels. On the device of `fragments`. Raises StudioError when the views see nothing of the surface.
+        """
+        from scipy.sparse import vstack
+
+        device = fragments.device
+        self.taps = Taps(fragments, atlas)
+        """`fetch` and `put` of the same pictures."""
+        counts = (self.taps.map.offset.diff() // 4).cpu().numpy().reshape(len(fragments.cameras), -1)
+        index, share = (t.cpu().numpy().reshape(-1, 4) for t in (self.taps.map.index, self.taps.map.weight))
+        ends = np.cumsum(counts.sum(1))
+        per_view = []
+        for view, first, last in zip(fragments.each_view(), ends - counts.sum(1), ends, strict=True):
+            weight = _weights(view, power, feather_px)
+            per_view.append(_spread(view, weight, index[first:last], share[first:last], self.taps.map.columns))
+        texel_from_pixel = vstack(per_view, format="csr").T.tocsr()
+        total = texel_from_pixel @ np.ones(texel_from_pixel.shape[1])
+        painted = total * fragments.supersample**2 > MIN_WEIGHT
+        if not painted.any():
+            raise StudioError("The views show nothing of the mesh's surface.", "Check that its faces point outwards.")
+        rows = texel_from_pixel[painted]
+        rows.data /= np.repeat(total[painted], np.diff(rows.indptr))
+        self._blend = SparseMap.of(rows, device)
+        shape = (self.taps.sets, self.taps.atlas_px, self.taps.atlas_px)
+        self.painted = torch.from_numpy(painted.reshape(shape)).to(device)
+        """[S, T, T] bool: the texels that take their colour from a view."""
+        self.weight = torch.from_numpy(total.astype(np.float32).reshape(shape)).to(device)[:, None]
+        """[S, 1, T, T] float32: Σ put(w)."""
+        self._valid = atlas.valid.to(device)
+        self._fill = Fill(atlas.to(device), self.painted)
+
+    def bake(self, pictures: Tensor, *, keep: Tensor | None = None, onto: Tensor | None = None) -> Tensor:
+        """Pictures [V, C, h, w] → texels [S, C, T, T], every one filled; linear and differentiable in `pictures`.
+
+        Colours are straight, not premultiplied. Where `keep` [S, 1, T, T] bool is set, the texels of `onto` [S, C, T, T] come
+        back bit for bit: what is kept is never deposited again.
+        """
+        assert (keep is None) == (onto is None), "keep and onto go together"
+        baked = stack_of(self._fill(self._blend(rows_of(pictures))), self.taps.sets, self.taps.atlas_px)
+        return baked if keep is None or onto is None else torch.where(keep, onto, baked)
+
+    def coverage(self) -> float:
+        """The part of the charts' texels that takes its colour from a view, the rest being filled."""
+        return float((self.painted & self._valid).sum() / self._valid.sum().clamp_min(1))
+
+
+def _weights(view: Fragments, power: float, feather_px: int) -> dict[str, np.ndarray]:
+    """What one view (grouped by pixel) gives each of its n sub-pixels on the surface.
+
+    `weight` [n]; `clean` [h, w] bool: no depth edge runs through the pixel; `depth` [h, w] of clean pixels; `reach` [n]: how much
+    the depth may differ one pixel on.
+    """
+    size, k = view.size_px, view.supersample
+    mask, depth = view.mask, view.depth
+    cosine = view.cosine_at_hits()
+    camera = view.cameras[0]
+    footprint = 2 * camera.half_height() / size * (1.0 if camera.orthographic else depth / camera.distance)
+    tangent = (1 - cosine**2).clamp_min(0).sqrt() / cosine.abs().clamp_min(MIN_COSINE)
+    reach = footprint * mask
+    reach[mask] *= 1 + SLOPE * tangent
+
+    def flat(x: Tensor) -> Tensor:
+        return x.reshape(size, size, k, k).transpose(1, 2).reshape(size * k, size * k)
+
+    edge = _edges(flat(mask), flat(depth), flat(reach) / k)
+    edge = F.max_pool2d(edge.float()[None, None], k)
+    clear = 1 - edge
+    ramp = torch.ones_like(edge)
+    for _ in range(feather_px):
+        ramp = ramp + clear
+        clear = -F.max_pool2d(-clear, 3, 1, 1)
+    feather = (ramp / (feather_px + 1)).square().reshape(1, -1, 1).expand_as(mask)[mask]
+    weight = torch.where(cosine > MIN_COSINE, cosine.clamp_min(0) ** power, 0.0) * feather
+    results = {"weight": weight, "clean": edge[0, 0] == 0, "depth": depth[0].mean(1).reshape(size, size), "reach": reach[mask]}
+    return {name: t.cpu().numpy() for name, t in results.items()}
+
+
+def _edges(mask: Tensor, depth: Tensor, reach: Tensor) -> Tensor:
+    """[H, W] bool: the sub-pixel is background, or a neighbour lies on another surface."""
+    edge = ~mask
+    for axis in (0, 1):
+        a, b = (slice(None),) * axis + (slice(1, None),), (slice(None),) * axis + (slice(None, -1),)
+        jump = (depth[a] - depth[b]).abs() > torch.maximum(reach[a], reach[b])
+        jump |= mask[a] != mask[b]
+        edge[a] |= jump
+        edge[b] |= jump
+    return edge
+
+
+def _spread(view: Fragments, given: dict[str, np.ndarray], index: np.ndarray, share: np.ndarray, texels: int):  # noqa: ANN202
+    """The csr_matrix [h·w, S·T·T] that deposits one view: bilinear reading of the picture, times weight, times taps."""
+    from scipy.sparse import csr_matrix
+
+    size, k = view.size_px, view.supersample
+    mask = view.mask[0].cpu().numpy()
+    pixel, sub = np.nonzero(mask)
+    depth = view.depth[view.mask].cpu().numpy()
+    use = given["weight"] > 0
+    pixel, sub, depth, reach, weight = pixel[use], sub[use], depth[use], given["reach"][use], given["weight"][use]
+    row, column = pixel // size, pixel % size
+    off_y, off_x = ((s + 0.5) / k - 0.5 for s in (sub // k, sub % k))
+
+    taken, shares = [], []
+    for there_y in (0, 1):
+        for there_x in (0, 1):
+            near_y, near_x = row + there_y * np.sign(off_y).astype(int), column + there_x * np.sign(off_x).astype(int)
+            inside = (near_y >= 0) & (near_y < size) & (near_x >= 0) & (near_x < size)
+            near_y, near_x = near_y.clip(0, size - 1), near_x.clip(0, size - 1)
+            same = given["clean"][near_y, near_x] & (np.abs(given["depth"][near_y, near_x] - depth) <= reach)
+            bilinear = np.abs(there_y - 1 + np.abs(off_y)) * np.abs(there_x - 1 + np.abs(off_x))
+            taken.append(near_y * size + near_x)
+            shares.append(np.where(inside & same, bilinear, 0))
+    tap, part = np.stack(taken, 1), np.stack(shares, 1)
+    total = part.sum(1)
+    lost = total < 1e-6
+    part[lost, 0] = total[lost] = 1.0  # nothing clean around: the pixel itself
+    part *= (weight / total)[:, None]
+    n = len(pixel)
+    reading = csr_matrix((part.reshape(-1).astype(np.float32), tap.reshape(-1), np.arange(0, 4 * n + 1, 4)), (n, size * size))
+    reading.eliminate_zeros()
+    put = csr_matrix((share[use].reshape(-1), index[use].reshape(-1), np.arange(0, 4 * n + 1, 4)), (n, texels))
+    put.eliminate_zeros()
+    return (reading.T.tocsr() @ put).tocsr()
