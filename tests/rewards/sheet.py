@@ -35,6 +35,7 @@ def scene(layout: str = "plain") -> tuple[Mesh, Atlas]:
         "moved": (13 + b, 19 + mirrored_a),
         "turned": (2 + mirrored_a, 16 + 14 - b),
         "mirrored": (2 + b, 16 + 10 - mirrored_a),
+        "askew": (16 + 0.6 * (b - 7) + 0.8 * (mirrored_a - 5), 22 + 0.6 * (mirrored_a - 5) - 0.8 * (b - 7)),
     }[layout]
     uv = np.concatenate([np.stack([2 + a, 2 + b], axis=-1), np.stack([column, row], axis=-1)]) / SIZE
     every = np.concatenate([faces, faces[:, ::-1] + len(a)])

@@ -12,6 +12,7 @@ from torch import Tensor
 from studio.errors import StudioError
 from studio.plug import knobs
 from studio.rewards import SOCKET, Score, notes
+from studio.surface.symmetry import texel_size
 from tests.rewards.sheet import COLUMNS, LAYOUTS, ROWS, SIZE, laid_out, look, noise, scene
 
 each_reward = pytest.mark.parametrize("name", SOCKET.names())
@@ -90,6 +91,18 @@ def test_the_score_does_not_depend_on_where_charts_lie(name: str, layout: str) -
     for seed in range(2):  # the first look may set a reference
         expected = plain(look(noise(seed) * (1 - 0.8 * seed)))
         assert other(look(laid_out(noise(seed) * (1 - 0.8 * seed), layout), layout)) == pytest.approx(float(expected), abs=1e-6)
+
+
+@each_reward
+def test_a_chart_turned_freely_and_painted_anew_scores_the_same(name: str) -> None:
+    """Content of at least 16 texels per period, laid out straight and turned by 53°."""
+    values = []
+    for layout in ("plain", "askew"):
+        position = scene(layout)[1].position.double() * 2 * np.pi / (16 * texel_size(scene()[1]))
+        waves = torch.stack([position @ torch.tensor(d, dtype=torch.float64) for d in ((1, 0, 0), (0.6, 0.8, 0), (-0.8, 0.6, 0))])
+        texture = 0.5 + 0.4 * torch.sin(waves + torch.tensor([0.5, 1.0, 2.0])[:, None, None, None]).transpose(0, 1)
+        values.append(float(built(name, layout)(look(texture, layout))))
+    assert values[1] == pytest.approx(values[0], abs=5e-3)
 
 
 @each_reward
