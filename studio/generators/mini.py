@@ -1,0 +1,38 @@
+"""The bundled generator: 12 million parameters, trained from scratch by `studio.pretrain`, six consistent views in seconds.
+
+It knows a few hundred words (materials, patterns, colours, objects); `Painter.words` names those it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from studio.generators import Generator, Painter
+from studio.plug import knob
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Mini(Generator):
+    """Knobs of the bundled generator."""
+
+    steps: int = knob(8, "Denoising steps; more are sharper and slower.", low=1, high=50)
+    guidance: float = knob(2.0, "How strongly the prompt is followed; 1 halves the time per step.", low=1, high=8)
+    eta: float = knob(0.0, "Fresh noise added at each step; 0 makes the picture depend on the seed alone.", low=0, high=1)
+
+    def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
+        import torch
+
+        from studio.generators._multiview import DATA, MultiView
+        from studio.generators._weights import load
+
+        network, vocabulary = load(DATA)
+        network.to(device, dtype or torch.float32, memory_format=torch.channels_last)
+        return MultiView(network, vocabulary, steps=self.steps, guidance=self.guidance, eta=self.eta)
+
+    def stages(self) -> Iterator[str]:
+        yield "loading the bundled generator"

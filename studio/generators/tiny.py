@@ -1,0 +1,44 @@
+"""A 100,000-parameter generator of mini's class with random weights: for presets, plugs and tests, in seconds.
+
+It accepts every prompt and obeys none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from studio.generators import Generator, Painter
+from studio.plug import knob
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Tiny(Generator):
+    """Knobs of the test generator."""
+
+    steps: int = knob(4, "Denoising steps.", low=1, high=50)
+    guidance: float = knob(2.0, "Weight of the prompt against the empty prompt; 1 halves the time per step.", low=1, high=8)
+    eta: float = knob(0.0, "Fresh noise added at each step; 0 makes the picture depend on the seed alone.", low=0, high=1)
+    views: str = knob("attend", "How views agree: attention inside the network, or fusion in texture space.", choices=("attend", "fused"))
+    weights_seed: int = knob(0, "Seed of the random weights.", low=0)
+
+    def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
+        import torch
+
+        from studio.generators._multiview import Denoiser, MultiView, Size, Vocabulary
+
+        size = Size(view_px=64, channels=(16, 24, 32), heads=(1, 2, 2), head_channels=4, text_channels=16, text_layers=1, groups=8)
+        vocabulary = Vocabulary.read()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.weights_seed)
+            network = Denoiser(size, len(vocabulary.words))
+        network.to(device, dtype or torch.float32)
+        fused = self.views == "fused"
+        return MultiView(network, vocabulary, steps=self.steps, guidance=self.guidance, eta=self.eta, fused=fused)
+
+    def stages(self) -> Iterator[str]:
+        yield "making a random test generator"

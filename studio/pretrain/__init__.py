@@ -1,0 +1,1 @@
+"""How the bundled generator `mini` was made: corpus, shapes, training, evaluation. Nothing in the studio imports it."""
