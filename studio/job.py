@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from studio import exporters, files
 from studio.config import Config
@@ -92,12 +92,13 @@ def work(
     `stop` is asked at every step. When it says yes, or when the run fails, a checkpoint and the best texture so far are written;
     `resume` continues from that checkpoint to the same numbers. Raises StudioError for anything the user can mend.
     """
-    from studio.run import run
-
     outputs.check(mesh)
     state = read_checkpoint(outputs.checkpoint) if resume else None
+    from studio.run import run  # after the checks: it takes seconds to import
+
     unfinished = _Unfinished(config)
-    with _log(outputs.log) as log, contextlib.closing(run(config, mesh, resume=state)) as steps:
+    running = cast("Generator[Progress]", run(config, mesh, resume=state))
+    with _log(outputs.log) as log, contextlib.closing(running) as steps:
         try:
             for progress in steps:
                 unfinished.note(progress)
