@@ -59,7 +59,7 @@ def write_together(contents: Mapping[Path, bytes]) -> list[Path]:
     Give the file that refers to the others last. Returns the paths in order. Raises OutputError.
     """
     with contextlib.ExitStack() as stack:
-        for path, data in reversed(contents.items()):  # a stack closes backwards: the last given takes its place last
+        for path, data in reversed(list(contents.items())):  # a stack closes backwards: the last given takes its place last
             temporary = stack.enter_context(replacing(path))
             with open(temporary, "wb") as file:
                 file.write(data)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from studio.errors import OutputError
 from studio.surface import mesh as loading
 from studio.surface._files import Folder
 from studio.surface.mesh import Mesh
@@ -36,7 +39,15 @@ def read(mesh: Mesh) -> Origin:
     raw, _ = loading._read(data, source.path.suffix.lower(), folder)
     own = raw.corner_uv
     if own is not None:
-        missing = ~np.isfinite(own).all(axis=(1, 2))
+        missing = ~np.all(np.isfinite(own), axis=(1, 2))
         own = None if missing.all() else np.where(missing[:, None, None], 0.0, own).astype(np.float32)
     same = own is None if mesh.corner_uv is None else own is not None and np.array_equal(own, mesh.corner_uv)
     return Origin(data, folder, raw.vertices[raw.faces], not same)
+
+
+def spare(mesh: Mesh, paths: Iterable[Path]) -> None:
+    """Raise OutputError if writing these would replace a file that the mesh was loaded from."""
+    own = {mesh.source.path.resolve(), *(path.resolve() for path, _ in mesh.source.files)} if mesh.source.sha256 else set()
+    for path in paths:
+        if path.resolve() in own:
+            raise OutputError(f"'{path}' belongs to the mesh that is open.", "Choose another name, so that the original stays.")

@@ -31,9 +31,10 @@ class GLB(Exporter):
         from studio.exporters._gltf import Document
         from studio.exporters._gltf_build import build
         from studio.exporters._maps import changed
-        from studio.exporters._source import read
+        from studio.exporters._source import read, spare
 
         mesh = asset.mesh
+        spare(mesh, [Path(path)])
         origin = read(mesh)
         maps = changed(asset, unwrapped=origin.unwrapped)
         if any(maps) and mesh.corner_uv is None:

@@ -3,9 +3,6 @@
 import copy
 import json
 import os
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -244,7 +241,8 @@ def test_other_formats_keep_scale_names_normals_and_uvs(tmp_path):
     """An OBJ far from the origin: the GLB has its objects, its materials and its numbers, v turned over."""
     (tmp_path / "two.obj").write_text(
         "mtllib two.mtl\no first part\nv 1000.1 0 0\nv 1001 0 0\nv 1001 1.7 0\nv 1000.1 1.7 0\n"
-        "vt 0 0\nvt 1 0\nvt 1 1\nvt 0 0.75\nvn 0 0 1\nusemtl red\nf 1/1/1 2/2/1 3/3/1 4/4/1\no second\nv 1000 0 5\nusemtl blue\nf 5/1/1 1/2/1 2/3/1\n"
+        "vt 0 0\nvt 1 0\nvt 1 1\nvt 0 0.75\nvn 0 0 1\n"
+        "usemtl red\nf 1/1/1 2/2/1 3/3/1 4/4/1\no second\nv 1000 0 5\nusemtl blue\nf 5/1/1 1/2/1 2/3/1\n"
     )
     (tmp_path / "two.mtl").write_text("newmtl red\nKd 1 0 0\nPr 0.25\nnewmtl blue\nKd 0 0 1\nmap_Kd blue.png\n")
     (tmp_path / "blue.png").write_bytes(models.png(models.noise(8, 3, 5)))
@@ -285,30 +283,6 @@ def test_mistakes_are_said_in_words(arm, tmp_path):
     with pytest.raises(MeshError, match="changed"):
         export(arm, texture, tmp_path / "x.glb")
     assert not (tmp_path / "x.glb").exists()
-
-
-def validator_folder():
-    """Where the npm package gltf-validator is: the folder above node_modules, from NODE_MODULES_DIR or the working directory."""
-    for folder in filter(None, (os.environ.get("GLTF_VALIDATOR_DIR"), os.getcwd())):
-        if (Path(folder) / "node_modules" / "gltf-validator").is_dir() and shutil.which("node"):
-            return folder
-    return None
-
-
-@pytest.mark.long
-@pytest.mark.skipif(validator_folder() is None, reason="needs node and the npm package gltf-validator (GLTF_VALIDATOR_DIR)")
-def test_khronos_validator_finds_no_errors(arm, tmp_path):
-    every = ("base_color", "roughness", "metallic")
-    (tmp_path / "bare.glb").write_bytes(models.arm(uv=False, textured=False).glb())
-    bare = cut(load(tmp_path / "bare.glb"))
-    gltf = load(models.arm(transform={"scale": [0.5, 0.5]}).gltf(tmp_path))
-    for i, mesh in enumerate((arm, cut(arm), bare, gltf)):
-        export(mesh, painted(mesh, *every), tmp_path / f"checked {i}.glb", *every)
-    written = sorted(map(str, tmp_path.glob("checked*.glb")))
-    command = ["node", str(Path(__file__).with_name("validate.mjs")), *written]
-    done = subprocess.run(command, cwd=validator_folder(), capture_output=True, text=True, check=True)
-    reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(reports) == len(written) and not [r for r in reports if r["errors"]]
 
 
 def test_the_receipt_is_what_was_handed_over(arm, tmp_path):
