@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import io
 import re
+import warnings
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote
 
@@ -130,7 +131,7 @@ class Folder:
 def decoded(data: bytes, name: str) -> np.ndarray | None:
     """A picture [h, w, 3 or 4] uint8, row 0 at the top, or None when it cannot be decoded.
 
-    16-bit pictures keep their upper byte. Raises MeshError beyond 16384 px a side; that is read from the header, before any
+    Grey pictures of 16 bits or floating point are rounded to 8. Raises MeshError beyond 16384 px a side; that is read from the header, before any
     pixel is decoded.
     """
     from PIL import Image, UnidentifiedImageError
@@ -138,14 +139,16 @@ def decoded(data: bytes, name: str) -> np.ndarray | None:
     # The size is checked below for every picture, so Pillow's own, lower alarm would only refuse legal ones.
     Image.MAX_IMAGE_PIXELS = MAX_PICTURE_PX**2
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(io.BytesIO(data))
+        with opened:
             if max(opened.size) > MAX_PICTURE_PX:
                 raise _too_large(name, f"{opened.size[0]} × {opened.size[1]} pixels")
             if opened.mode.startswith("I") or opened.mode == "F":
-                grey = np.asarray(opened).astype(np.float64)
-                high = 65535 if opened.mode.startswith("I") else 1.0
-                grey8 = np.clip(grey / high * 255 + 0.5, 0, 255).astype(np.uint8)
-                return np.repeat(grey8[..., None], 3, axis=-1)
+                high = 65535 if opened.mode.startswith("I") else 1
+                grey = np.clip(np.asarray(opened).astype(np.float32) / high * 255 + 0.5, 0, 255).astype(np.uint8)
+                return np.repeat(grey[..., None], 3, axis=-1)
             transparent = opened.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in opened.info
             return np.asarray(opened.convert("RGBA" if transparent else "RGB"))
     except Image.DecompressionBombError:

@@ -5,6 +5,8 @@ A million lines are read as arrays of bytes, never one by one; only the few line
 
 from __future__ import annotations
 
+import re
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +20,7 @@ from studio.surface._source import Material, Raw
 
 @dataclass(frozen=True, eq=False)
 class _Lines:
-    """The lines of one kind: `text` is their tokens, `counts` how many tokens each has, `number` their line numbers."""
+    """The lines of one kind: `text` without their first words, how many tokens each has, and their 0-based line numbers."""
 
     text: bytes
     counts: np.ndarray
@@ -78,61 +80,60 @@ def _sorted_lines(data: bytes) -> tuple[dict[bytes, _Lines], list[tuple[int, byt
     A line number counts the `\\n` before the line, so continued lines (a backslash at the end) have the number of their first.
     """
     newline = np.flatnonzero(np.frombuffer(data, np.uint8) == 10)
-    # Replaced by as many blanks, so that places in the text stay what they are in the file.
-    data = data.replace(b"\\\r\n", b"   ").replace(b"\\\n", b"  ").replace(b"\r", b" ").replace(b"\t", b" ")
+    # Everything is replaced by as many blanks, so that places in the text stay what they are in the file.
     if data.startswith(b"\xef\xbb\xbf"):
         data = b"   " + data[3:]
-    raw = np.frombuffer(data + b"\n    ", np.uint8)
-    size = len(data) + 1
-    ends = np.flatnonzero(raw[:size] == 10)
+    whole = data.replace(b"\\\r\n", b"   ").replace(b"\\\n", b"  ").replace(b"\r", b" ").replace(b"\t", b" ")
+    text = re.sub(rb"#[^\n]*", lambda found: b" " * len(found[0]), whole) + b"\n"
+    raw = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(raw == 10)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    blank = raw == 32
-    # The first visible byte of each line: the next place that is not blank (a newline, for an empty line).
-    visible = np.flatnonzero(~blank[:size])
-    first = visible[np.searchsorted(visible, starts)]
-    comment = np.flatnonzero(raw[:size] == 35)
-    if len(comment):
-        at = np.searchsorted(comment, first)
-        cut = np.where(at < len(comment), comment[np.minimum(at, len(comment) - 1)], size)
-        ends_shown = np.minimum(ends, cut)
-    else:
-        ends_shown = ends
+    # The first visible byte of each line; most lines have no blanks before it.
+    first = starts.copy()
+    for i in np.flatnonzero(raw[first] == 32):
+        line = text[starts[i] : ends[i]]
+        first[i] += len(line) - len(line.lstrip(b" "))
     number = np.searchsorted(newline, first)
-    a, b, c = raw[first], raw[np.minimum(first + 1, size)], raw[np.minimum(first + 2, size + 1)]
-
-    def lines(mask: np.ndarray, width: int) -> _Lines:
-        return _tokens(raw, blank, first[mask] + width, ends_shown[mask], number[mask])
-
+    a, b, c = raw[first], raw[np.minimum(first + 1, ends)], raw[np.minimum(first + 2, ends)]
     is_v = a == ord("v")
+
+    def lines(mask: np.ndarray, word: bytes) -> _Lines:
+        those = np.flatnonzero(mask)
+        # Neighbouring lines are taken together.
+        runs = np.split(those, np.flatnonzero(np.diff(those) > 1) + 1) if len(those) else []
+        joined = b"".join([text[starts[run[0]] : ends[run[-1]] + 1] for run in runs]).replace(word, b" " * len(word))
+        return _Lines(joined, _token_counts(joined), number[those])
+
     found = {
-        b"v": lines(is_v & (b == 32), 1),
-        b"vt": lines(is_v & (b == ord("t")) & (c == 32), 2),
-        b"vn": lines(is_v & (b == ord("n")) & (c == 32), 2),
-        b"f": lines((a == ord("f")) & (b == 32), 1),
+        b"v": lines(is_v & (b == 32), b"v"),
+        b"vt": lines(is_v & (b == ord("t")) & (c == 32), b"vt"),
+        b"vn": lines(is_v & (b == ord("n")) & (c == 32), b"vn"),
+        b"f": lines((a == ord("f")) & (b == 32), b"f"),
     }
     named = np.flatnonzero((a == ord("u")) | (a == ord("m")))
-    rest = [(int(number[i]), data[first[i] : ends[i]].strip()) for i in named]
-    return found, [(n, t) for n, t in rest if t.startswith((b"usemtl", b"mtllib"))]
+    rest = [(int(number[i]), whole[first[i] : ends[i]].strip()) for i in named]
+    return found, [(n, t) for n, t in rest if t.startswith((b"usemtl ", b"mtllib "))]
 
 
-def _tokens(raw: np.ndarray, blank: np.ndarray, starts: np.ndarray, ends: np.ndarray, number: np.ndarray) -> _Lines:
-    """The tokens between starts and ends of each line, as one text, and how many each line has."""
-    if not len(starts):
-        return _Lines(b"", np.zeros(0, np.int64), number)
-    ends = np.maximum(ends, starts)
-    edge = np.zeros(len(raw) + 1, np.int8)
-    np.add.at(edge, starts, 1)
-    np.add.at(edge, ends, -1)
-    inside = np.cumsum(edge[:-1], dtype=np.int8) > 0
-    begins = inside & ~blank
-    begins[1:] &= blank[:-1] | ~inside[:-1]
-    before = np.concatenate([[0], np.cumsum(begins)])
-    # Each line gives its text and one blank, so that neighbouring lines do not run together.
-    keep = inside.copy()
-    keep[ends] = True
-    text = np.where(raw[keep] == 10, 32, raw[keep]).astype(np.uint8)
-    text[np.cumsum(ends - starts + 1) - 1] = 32
-    return _Lines(text.tobytes(), before[ends] - before[starts], number)
+def _token_counts(text: bytes) -> np.ndarray:
+    """How many tokens each line has."""
+    raw = np.frombuffer(text, np.uint8)
+    visible = raw > 32
+    visible[1:] &= raw[:-1] <= 32  # the first byte of each token
+    return np.diff(np.searchsorted(np.flatnonzero(visible), np.flatnonzero(raw == 10)), prepend=0)
+
+
+def _numbers(text: bytes, dtype: type, count: int) -> np.ndarray:
+    """The `count` numbers of a text. Raises ValueError when it holds anything else."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            values = np.fromstring(text, dtype, sep=" ")
+        except (ValueError, DeprecationWarning):
+            values = None
+    if values is None or len(values) != count:
+        raise ValueError("a line holds something that is not a number")
+    return values
 
 
 def _vectors(lines: _Lines, least: int, word: str) -> np.ndarray:
@@ -142,7 +143,7 @@ def _vectors(lines: _Lines, least: int, word: str) -> np.ndarray:
     if lines.counts.min() < least:
         short = lines.number[int(np.argmin(lines.counts))]
         raise ValueError(f"line {int(short) + 1} has too few numbers after '{word}'")
-    values = np.array(lines.text.split(), dtype=np.bytes_).astype(np.float64)
+    values = _numbers(lines.text, np.float64, int(lines.counts.sum()))
     starts = np.cumsum(lines.counts) - lines.counts
     k = np.arange(3)
     return np.where(k < lines.counts[:, None], values[np.minimum(starts[:, None] + k, len(values) - 1)], 0.0)
@@ -150,14 +151,13 @@ def _vectors(lines: _Lines, least: int, word: str) -> np.ndarray:
 
 def _indices(f: _Lines) -> np.ndarray:
     """The written numbers (v, vt, vn) [corners, 3] of all face corners in order; 0 where one is left out."""
-    text = f.text.replace(b"//", b"/0/").replace(b"/ ", b"/0 ")
-    bytes_ = np.frombuffer(text, np.uint8)
-    solid = bytes_ != 32
-    begins = np.flatnonzero(solid & ~np.concatenate([[False], solid[:-1]]))
-    slashes = np.concatenate([[0], np.cumsum(bytes_ == ord("/"))])
-    fields = slashes[np.append(begins[1:], len(bytes_))] - slashes[begins] + 1
-    values = np.array(text.replace(b"/", b" ").split(), dtype=np.bytes_).astype(np.int64)
-    if fields.max() > 3 or fields.sum() != len(values):
+    text = f.text.replace(b"\n", b" ").replace(b"//", b"/0/").replace(b"/ ", b"/0 ")
+    raw = np.frombuffer(text, np.uint8)
+    begins = np.flatnonzero((raw[1:] != 32) & (raw[:-1] == 32)) + 1  # the text begins with the blank of its first `f`
+    slashes = np.flatnonzero(raw == ord("/"))
+    fields = np.diff(np.searchsorted(slashes, np.append(begins, len(raw)))) + 1
+    values = _numbers(text.replace(b"/", b" "), np.int64, int(fields.sum()))
+    if fields.max(initial=0) > 3:
         raise ValueError("a face corner is not of the form v/vt/vn")
     at = np.cumsum(fields) - fields
     k = np.arange(3)

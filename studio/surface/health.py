@@ -75,7 +75,7 @@ class Health:
             assert self.uv_outside is not None and self.uv_zero is not None
             rows += [
                 ("UVs that overlap", f"{self.uv_overlap:.1%} of the surface", self.uv_overlap > OVERLAP_LIMIT),
-                ("Mirrored UVs", _faces(self.uv_flipped), self.uv_flipped > 0),
+                ("Mirrored in UV", _faces(self.uv_flipped), False),
                 ("UVs outside the unit square", _faces(self.uv_outside), self.uv_outside > 0),
                 ("Faces without area in UV", _none(self.uv_zero), self.uv_zero > 0),
                 ("Texel density, dense to sparse", f"{self.density_spread:.1f} : 1", self.density_spread > 4),
