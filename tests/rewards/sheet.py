@@ -60,7 +60,7 @@ def look(base_color: Tensor, layout: str = "plain") -> Look:
     def pictures() -> Tensor:
         from studio import renderers
         from studio.camera import ring
-        from studio.taps import Taps
+        from studio.texture import Taps
 
         views = renderers.SOCKET.make("embree").build(torch.device("cpu")).rasterize(mesh, ring(2), SIZE)
         return Taps(views, atlas).fetch(base_color)
