@@ -84,7 +84,7 @@ def bake(
         "renderer": renderer,
         "generator": generator,
     }
-    base = parse(load_preset(preset)) if preset else _plain(bool(reward), trainer)
+    base = parse(load_preset(preset)) if preset else _plain(learning=bool(reward or trainer or iterations))
     config = parse({name: value for name, value in chosen.items() if value is not None and value != {}}, base=base)
     return _work(config, mesh, Outputs(out, report=report, sheet=sheet, log=log), resume=resume)
 
@@ -161,11 +161,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _plain(rewarded: bool, trainer: str | None) -> Config:
-    """The config without a preset: it learns when it is told what from, and else only samples."""
+def _plain(*, learning: bool) -> Config:
+    """The config without a preset: one texture as the generator paints it, unless an option asks for learning."""
     from studio.config import parse
 
-    return parse({} if rewarded or trainer else {"trainer": "sample"})
+    return parse({} if learning else {"trainer": "sample"})
 
 
 def _weights(items: Sequence[str]) -> dict[str, float]:

@@ -22,6 +22,7 @@ texture environment
 bake
 shade coverage progress
 renderers critics
+still
 generators exporters rewards sheet
 judge preferences replay
 objective
@@ -38,7 +39,6 @@ pretrain
 """
 LEVEL = {name: level for level, line in enumerate(ORDER.split("\n")) for name in line.split()}
 SOCKETS = {path.parent.name for path, tree in PARSED.items() if path.name == "__init__.py" and "'SOCKET'" in ast.dump(tree)}
-
 # Where each of these may be imported, as the beginning of a path under `studio`; nowhere when empty.
 DOORS = {
     "dearpygui": ("gui/",),
