@@ -1,0 +1,118 @@
+"""From where a mesh is painted, and how well the painting holds together.
+
+*Coverage* is the part of the reachable texels that a painting camera sees: a texel is seen by a camera when the ray between them
+is clear and meets the surface at a cosine above MIN_COSINE, and it is reachable when one of 162 cameras all around sees it. Both
+are estimated on SAMPLES texels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from studio.bake import MIN_COSINE, Baker
+from studio.camera import Camera, looking_along, sphere_directions
+from studio.errors import MeshError
+from studio.surface.atlas import Atlas
+from studio.surface.mesh import Mesh
+from studio.surface.occlusion import Occlusion
+from studio.surface.seams import Seams
+from studio.texture import Texture
+
+SAMPLES = 6000
+TARGET = 0.97
+"""Cameras are added until this part of the reachable texels is seen."""
+
+
+class _Samples:
+    """Texels of an atlas drawn evenly (the same ones each time), and which of them the 162 cameras see."""
+
+    def __init__(self, mesh: Mesh, atlas: Atlas) -> None:
+        texels = np.flatnonzero(atlas.valid.cpu().numpy())
+        if len(texels) > SAMPLES:
+            texels = np.sort(np.random.default_rng(0).choice(texels, SAMPLES, replace=False))
+        chosen = torch.from_numpy(texels).to(atlas.device)
+        face = atlas.face.flatten()[chosen].long()
+        weight = atlas.bary.reshape(-1, 3)[chosen]
+        self._points = torch.einsum("nk,nkc->nc", weight, atlas.corners.position[face]).cpu().numpy().astype(np.float64)
+        self._normals = atlas.corners.geometric_normal[face].cpu().numpy().astype(np.float64)
+        self._occlusion = Occlusion(mesh)
+        self.cameras = tuple(looking_along(d) for d in sphere_directions())
+        self.seen = self.see(self.cameras)
+        self.reachable = self.seen.any(0)
+
+    def see(self, cameras: Sequence[Camera]) -> np.ndarray:
+        """[V, n] bool: which samples each camera sees."""
+        seen = np.zeros((len(cameras), len(self._points)), bool)
+        towards = np.stack([self._directions(c) for c in cameras])
+        view, sample = np.nonzero((towards * self._normals).sum(-1) > MIN_COSINE)
+        blocked = self._occlusion.blocked(self._points[sample], self._normals[sample], towards[view, sample])
+        seen[view, sample] = ~blocked
+        return seen
+
+    def _directions(self, camera: Camera) -> np.ndarray:
+        if camera.orthographic:
+            return np.broadcast_to(camera.direction(), self._points.shape)
+        towards = camera.position() - self._points
+        return towards / np.linalg.norm(towards, axis=1, keepdims=True)
+
+
+_SAMPLES: WeakKeyDictionary[Atlas, _Samples] = WeakKeyDictionary()
+
+
+def _samples(mesh: Mesh, atlas: Atlas) -> _Samples:
+    if atlas not in _SAMPLES:
+        _SAMPLES[atlas] = _Samples(mesh, atlas)
+    return _SAMPLES[atlas]
+
+
+def painting_cameras(
+    mesh: Mesh, atlas: Atlas, *, count: int = 6, max_count: int = 8, target: float = TARGET
+) -> tuple[Camera, ...]:
+    """`count` cameras, each the one of 162 directions that adds most to the coverage; more, up to `max_count`, until `target`.
+
+    Cameras stand at the default distance and look at the origin. Raises MeshError when no texel can be seen from outside.
+    """
+    assert 1 <= count <= max_count <= len(sphere_directions()), (count, max_count)
+    samples = _samples(mesh, atlas)
+    reachable = int(samples.reachable.sum())
+    if not reachable:
+        raise MeshError("None of this mesh's surface can be seen from outside.", "Flip its faces so that they point outwards.")
+    left = samples.seen.copy()
+    chosen: list[int] = []
+    while len(chosen) < count or (len(chosen) < max_count and 1 - left.any(0).sum() / reachable < target):
+        gain = left.sum(1)
+        gain[chosen] = -1  # each direction once, also when nothing is left to see
+        best = int(gain.argmax())
+        chosen.append(best)
+        left[:, samples.seen[best]] = False
+    return tuple(samples.cameras[i] for i in chosen)
+
+
+def coverage(mesh: Mesh, atlas: Atlas, cameras: Sequence[Camera]) -> float:
+    """The part of the reachable texels that `cameras` see, 0 … 1; 0 when none is reachable."""
+    samples = _samples(mesh, atlas)
+    seen = samples.see(cameras).any(0) & samples.reachable
+    return float(seen.sum() / max(int(samples.reachable.sum()), 1))
+
+
+def seam_error(texture: Texture, seams: Seams) -> float:
+    """Mean colour jump across the cuts of the atlas: |ΔsRGB| averaged over channels and over the cuts' length; 0 without cuts."""
+    if not len(seams.length):
+        return 0.0
+    jump = seams.jump(texture.channels["base_color"].detach().to(seams.length.device)).abs().mean(1)
+    return float((jump * seams.length).sum() / seams.length.sum().clamp_min(1e-12))
+
+
+def consistency_psnr(views: Tensor, baker: Baker, texture: Texture) -> float:
+    """How far the painted `views` [V, 3, h, w] agree with the texture baked from them: PSNR in dB between each view and the
+    texture seen from its camera, over all pixels that show nothing but surface. Infinite when they are equal."""
+    drawn = baker.taps.fetch(texture.channels["base_color"].detach())
+    inside = (baker.taps.alpha > 1 - 1e-4).expand_as(drawn)
+    error = float((views.detach().to(drawn)[inside] - drawn[inside]).double().square().mean())
+    return -10 * math.log10(error) if error > 0 else math.inf
