@@ -1,0 +1,187 @@
+"""Textures lit: Fragments + Texture + Environment → pictures, differentiable in every channel of the texture.
+
+Metallic–roughness surfaces under image-based light by the split sum (Karis 2013) with the light that bounces between microfacets
+(Fdez-Agüera 2019, A multiple-scattering microfacet model for real-time image-based lighting), so that a white surface in a white
+room is white at every roughness. Geometry and light are constant: `Shader` prepares them once and is then called per texture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from studio.environment import Environment, fg_table
+from studio.errors import unknown
+from studio.texture import Fragments, Taps, Texture, linear_from_srgb, srgb_from_linear
+
+DIELECTRIC = 0.04
+"""Reflectance of non-metals along the normal (index of refraction 1.5)."""
+GREY = 0.5
+"""The plain background of pictures (sRGB)."""
+
+
+def filmic(light: Tensor) -> Tensor:
+    """Linear light → linear display, with a toe and a soft shoulder; a grey of 0.18 stays there.
+
+    The rational fit of the ACES output curve by Narkowicz (2016, ACES filmic tone mapping curve), its input scaled to keep grey.
+    """
+    x = 0.7232 * light.clamp(min=0)
+    return (x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)).clamp(max=1)
+
+
+def neutral(light: Tensor) -> Tensor:
+    """Linear light → linear display; colours below 0.8 keep their value, hue and saturation, brighter ones run to white.
+
+    The Khronos PBR neutral tone mapper (2024), for showing base colours as they are.
+    """
+    start, desaturation = 0.8 - DIELECTRIC, 0.15
+    light = light.clamp(min=0)
+    low = light.amin(-1, keepdim=True)
+    light = light - torch.where(low < 2 * DIELECTRIC, low - low * low / (4 * DIELECTRIC), DIELECTRIC)
+    peak = light.amax(-1, keepdim=True)
+    over = (peak - start).clamp(min=0)
+    squeezed = torch.where(over > 0, 1 - (1 - start) ** 2 / (over + 1 - start), peak)
+    white = 1 - 1 / (desaturation * over + 1)
+    return torch.lerp(light * squeezed / peak.clamp(min=1e-9), squeezed.expand_as(light), white)
+
+
+TONES: dict[str, Callable[[Tensor], Tensor]] = {"filmic": filmic, "neutral": neutral}
+"""Tone curves by name: linear light [..., 3] → linear display values in [0, 1]."""
+
+
+class Shader:
+    """Lights textures on one set of fragments: `shader(texture)` → pictures [V, 3, h, w] in sRGB."""
+
+    def __init__(
+        self,
+        fragments: Fragments,
+        taps: Taps,
+        environment: Environment,
+        *,
+        exposure_ev: float = 0.0,
+        tone: str = "filmic",
+        background: float | Tensor = GREY,
+        visible: Tensor | None = None,
+    ) -> None:
+        """Prepare normals, irradiance and mirror directions on the device of `fragments`.
+
+        `exposure_ev` brightens in stops; `background` is a grey or a picture [V, 3, h, w] (sRGB); `visible` [V, 1, h, w] is the
+        part of the light that nothing hides. Raises StudioError for an unknown tone.
+        """
+        if tone not in TONES:
+            raise unknown("tone curve", tone, TONES)
+        self._tone = TONES[tone]
+        self._taps, self._gain, self._background = taps, 2.0**exposure_ev, background
+        self._environment = environment.to(fragments.device)
+        self.alpha = taps.alpha
+        self._seen = self.alpha[:, 0] > 0
+        facing = torch.where(fragments.cosine < 0, -1.0, 1.0)[..., None]  # surfaces are lit on the side that is seen
+        normal = self._pixels(fragments.normal * facing, fragments.supersample)
+        to_eye = self._pixels(fragments.view_direction, fragments.supersample)
+        cosine = (normal * to_eye).sum(-1, keepdim=True)
+        self._nv = cosine.clamp(min=1e-3)
+        self._mirror = 2 * cosine * normal - to_eye
+        self._irradiance = self._environment.irradiance(normal)
+        self._open = None if visible is None else visible[:, 0][self._seen][:, None]
+
+    def __call__(self, texture: Texture) -> Tensor:
+        """Pictures [V, 3, h, w] in sRGB of the surface before the background. Differentiable in the texture."""
+        surface = self.surface(texture)
+        alpha = self.alpha.to(surface.dtype)
+        background = torch.as_tensor(self._background, dtype=surface.dtype, device=surface.device)
+        return surface * alpha + background * (1 - alpha)
+
+    def surface(self, texture: Texture) -> Tensor:
+        """The surface's colours [V, 3, h, w] alone, sRGB, not multiplied by alpha; zero where there is none."""
+        names = ("base_color", "roughness", "metallic")
+        fetched = self._taps.fetch(torch.cat([texture.channels[n] for n in names], dim=1)) / self.alpha.clamp(min=1e-6)
+        values = fetched.movedim(1, -1)[self._seen]
+        light = self.light(values[:, :3], values[:, 3:4], values[:, 4:5])
+        shown = srgb_from_linear(self._tone(light * self._gain))
+        return torch.zeros_like(fetched[:, :3]).movedim(1, -1).index_put((self._seen,), shown).movedim(-1, 1)
+
+    def light(self, base_color: Tensor, roughness: Tensor, metallic: Tensor) -> Tensor:
+        """Linear light [n, 3] from the n seen pixels, which have these channels: [n, 3] sRGB, [n, 1], [n, 1]."""
+        dtype = base_color.dtype
+        nv, irradiance = self._nv.to(dtype), self._irradiance.to(dtype)
+        colour = linear_from_srgb(base_color.clamp(0, 1))
+        at = torch.stack([nv, roughness.clamp(0, 1)], dim=-1)[None] * 2 - 1
+        table = fg_table().to(nv.device, dtype)[None]
+        scale, bias = F.grid_sample(table, at, align_corners=True, padding_mode="border")[0, :, :, 0, None]
+        f0 = torch.lerp(colour.new_tensor(DIELECTRIC), colour, metallic)
+        single = f0 * scale + bias
+        lost = 1 - (scale + bias)
+        average = f0 + (1 - f0) / 21
+        bounced = single * average / (1 - average * lost) * lost
+        matt = colour * (1 - metallic) * (1 - single - bounced)
+        mirrored = self._environment.reflected(self._mirror.to(dtype), roughness[:, 0])
+        if self._open is None:
+            return single * mirrored + (bounced + matt) * irradiance
+        hidden = self._open.to(dtype)
+        # Rough surfaces gather light as matt ones do, mirrors from a single direction (Lagarde and de Rousiers 2014, §4.10.2).
+        gloss = ((nv + hidden) ** torch.exp2(-16 * roughness.clamp(0, 1) - 1) - 1 + hidden).clamp(0, 1)
+        return single * mirrored * gloss + (bounced + matt) * irradiance * hidden
+
+    def _pixels(self, vectors: Tensor, supersample: int) -> Tensor:
+        """Mean direction [n, 3] of the sub-pixels [V, H, W, 3] of each seen pixel."""
+        return F.normalize(F.avg_pool2d(vectors.movedim(-1, 1), supersample).movedim(1, -1)[self._seen], dim=-1)
+
+
+def shade(
+    fragments: Fragments,
+    taps: Taps,
+    texture: Texture,
+    environment: Environment,
+    *,
+    exposure_ev: float = 0.0,
+    tone: str = "filmic",
+    background: float | Tensor = GREY,
+) -> Tensor:
+    """Pictures [V, 3, h, w] of one texture; see `Shader`, which is faster when textures follow each other."""
+    return Shader(fragments, taps, environment, exposure_ev=exposure_ev, tone=tone, background=background)(texture)
+
+
+# -- Channels -------------------------------------------------------------------------------------------------------------
+
+CHANNELS = ("base_color", "roughness", "metallic", "normal", "uv_checker", "depth", "coverage")
+"""What can be looked at beside the lit picture."""
+CHECKS = 16
+
+
+def channel(name: str, fragments: Fragments, taps: Taps, texture: Texture, *, covered: Tensor | None = None) -> Tensor:
+    """One channel as pictures [V, 3, h, w] for the eye, over GREY.
+
+    "normal" is in work space, (n + 1)/2; "depth" is white at the nearest and black at the farthest surface of all views;
+    "coverage" is green where the texels' `covered` [S, 1, T, T] is above zero and red elsewhere, red all over without it.
+    Raises StudioError for an unknown name.
+    """
+    if name not in CHANNELS:
+        raise unknown("channel", name, CHANNELS)
+    if name == "coverage":
+        painted = torch.zeros_like(texture.channels["roughness"]) if covered is None else (covered > 0).float()
+        red, green = (painted.new_tensor(c)[:, None, None] for c in ((0.85, 0.25, 0.25), (0.2, 0.7, 0.25)))
+        shown = taps.fetch(torch.lerp(red, green, painted))
+    elif name in texture.channels:
+        shown = taps.fetch(texture.channels[name]).expand(-1, 3, -1, -1)
+    else:
+        shown = F.avg_pool2d(_drawn(name, fragments).movedim(-1, 1), fragments.supersample)
+    return shown + GREY * (1 - taps.alpha)
+
+
+def _drawn(name: str, fragments: Fragments) -> Tensor:
+    """A channel of the geometry at sub-pixels [V, H, W, 3], zero on background."""
+    mask = fragments.mask[..., None]
+    if name == "normal":
+        return (fragments.normal + 1) / 2 * mask
+    if name == "depth":
+        hit = fragments.depth[fragments.mask]
+        near, far = (hit.min(), hit.max()) if len(hit) else (0.0, 1.0)
+        nearness = ((far - fragments.depth) / max(float(far - near), 1e-6)).clamp(0, 1)
+        return nearness[..., None] * mask.expand(-1, -1, -1, 3)
+    u, v = (fragments.uv % 1).unbind(-1)
+    odd = ((u * CHECKS).floor() + (v * CHECKS).floor()) % 2
+    tint = torch.stack([0.25 + 0.7 * u, 0.25 + 0.7 * v, 0.85 - 0.3 * (u + v)], dim=-1)
+    return tint * (1 - 0.45 * odd[..., None]) * mask
