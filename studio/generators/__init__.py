@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from studio.texture import Baker, Fragments
+    from studio.bake import Baker
+    from studio.texture import Fragments
 
 
 @dataclass(frozen=True)

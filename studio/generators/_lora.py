@@ -74,5 +74,6 @@ def load(network: nn.Module, values: dict[str, Tensor]) -> None:
     mine = state(network)
     wrong = sorted({*mine} ^ {*values}) or sorted(n for n in mine if mine[n].shape != values[n].shape)
     if wrong:
-        raise StudioError(f"This LoRA does not fit the generator (first difference: {wrong[0]}).", "Load it with the generator it was trained on.")
+        problem = f"This LoRA does not fit the generator (first difference: {wrong[0]})."
+        raise StudioError(problem, "Load it with the generator it was trained on.")
     set_peft_model_state_dict(network, values)

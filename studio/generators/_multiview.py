@@ -27,7 +27,8 @@ from studio.errors import StudioError, nearest
 from studio.generators import Painter, Scene, Words, _fuse, _lora
 
 if TYPE_CHECKING:
-    from studio.texture import Baker, Fragments
+    from studio.bake import Baker
+    from studio.texture import Fragments
 
 DATA = Path(__file__).parent / "data" / "mini"
 PATCH = 8
@@ -67,7 +68,7 @@ class Vocabulary:
         try:
             return cls(path.read_text(encoding="utf-8").split())
         except OSError as error:
-            raise StudioError(f"The vocabulary {path.name} of the bundled generator is missing.", "Reinstall patina-studio.") from error
+            raise StudioError(f"The generator's vocabulary {path.name} is missing.", "Reinstall patina-studio.") from error
 
     def split(self, prompt: str) -> list[str]:
         """The prompt's words in lower case, punctuation dropped, hyphens parting words."""
@@ -116,7 +117,8 @@ class JointAttention:
         within = encoder_hidden_states is None
         x = hidden_states.reshape(n // views, views * length, -1) if within else hidden_states
         seen = x if within else encoder_hidden_states
-        q, k, v = (f(y).unflatten(-1, (attn.heads, -1)).transpose(1, 2) for f, y in ((attn.to_q, x), (attn.to_k, seen), (attn.to_v, seen)))
+        projected = attn.to_q(x), attn.to_k(seen), attn.to_v(seen)
+        q, k, v = (y.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for y in projected)
         y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         return attn.to_out[0](y).reshape(n, length, -1)
 
@@ -214,7 +216,9 @@ def soft_clamp(rgb: Tensor) -> Tensor:
 class MultiView(Painter):
     """A `Denoiser` with its schedule. Latents are the pictures themselves, [V, 3, view_px, view_px] in −1…1."""
 
-    def __init__(self, network: Denoiser, vocabulary: Vocabulary, *, steps: int, guidance: float, eta: float, fused: bool = False) -> None:
+    def __init__(
+        self, network: Denoiser, vocabulary: Vocabulary, *, steps: int, guidance: float, eta: float, fused: bool = False
+    ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.vocabulary = vocabulary
         self.view_px, self.steps, self.guidance, self.fused = network.size.view_px, steps, guidance, fused

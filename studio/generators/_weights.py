@@ -54,6 +54,7 @@ def load(folder: Path) -> tuple[Denoiser, Vocabulary]:
         network = Denoiser(size, len(vocabulary.words))
     mine = {name: t.shape for name, t in network.state_dict().items()}
     if {name: t.shape for name, t in state.items()} != mine:
-        raise StudioError(f"The weights of the bundled generator are incomplete ({len(state)} of {len(mine)} tensors fit its size).", REMEDY)
+        fitting = sum(name in state and state[name].shape == shape for name, shape in mine.items())
+        raise StudioError(f"The weights of the bundled generator are incomplete: {fitting} of {len(mine)} tensors fit.", REMEDY)
     network.load_state_dict(state, assign=True)
     return network, vocabulary

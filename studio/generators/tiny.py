@@ -23,7 +23,9 @@ class Tiny(Generator):
     steps: int = knob(4, "Denoising steps.", low=1, high=50)
     guidance: float = knob(2.0, "Weight of the prompt against the empty prompt; 1 halves the time per step.", low=1, high=8)
     eta: float = knob(0.0, "Fresh noise added at each step; 0 makes the picture depend on the seed alone.", low=0, high=1)
-    views: str = knob("attend", "How views agree: attention inside the network, or fusion in texture space.", choices=("attend", "fused"))
+    views: str = knob(
+        "attend", "How views agree: attention inside the network, or fusion in texture space.", choices=("attend", "fused")
+    )
     weights_seed: int = knob(0, "Seed of the random weights.", low=0)
 
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
@@ -31,7 +33,9 @@ class Tiny(Generator):
 
         from studio.generators._multiview import Denoiser, MultiView, Size, Vocabulary
 
-        size = Size(view_px=64, channels=(16, 24, 32), heads=(1, 2, 2), head_channels=4, text_channels=16, text_layers=1, groups=8)
+        size = Size(
+            view_px=64, channels=(8, 16, 16), heads=(1, 2, 2), head_channels=4, text_channels=16, text_layers=1, groups=4
+        )
         vocabulary = Vocabulary.read()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.weights_seed)

@@ -28,22 +28,29 @@ COLOURS: dict[str, RGB] = {
     "beige": (0.93, 0.86, 0.70), "white": (0.95, 0.95, 0.94), "grey": (0.50, 0.50, 0.51), "black": (0.05, 0.05, 0.06),
 }  # fmt: skip
 SYNONYMS: dict[str, tuple[str, ...]] = {
-    "red": ("scarlet", "crimson", "ruby"), "maroon": ("burgundy",), "gold": ("golden",), "green": ("emerald",), "sky": ("sky blue", "azure"),
-    "cyan": ("turquoise", "aqua"), "blue": ("cobalt", "sapphire"), "purple": ("violet",), "lavender": ("lilac",), "magenta": ("fuchsia",),
+    "red": ("scarlet", "crimson", "ruby"), "maroon": ("burgundy",), "gold": ("golden",), "green": ("emerald",),
+        "sky": ("sky blue", "azure"),
+    "cyan": ("turquoise", "aqua"), "blue": ("cobalt", "sapphire"), "purple": ("violet",), "lavender": ("lilac",),
+        "magenta": ("fuchsia",),
     "pink": ("rose",), "brown": ("chocolate",), "beige": ("cream", "ivory"), "grey": ("gray",), "black": ("jet black", "ebony"),
     "white": ("snow white",), "yellow": ("lemon",), "navy": ("navy blue",), "lime": ("lime green",), "tan": ("sand",),
 }  # fmt: skip
 NOUNS = (
-    "bunny", "rabbit", "vase", "mug", "cup", "chair", "mushroom", "rocket", "robot", "knot", "torus", "ball", "statue", "bowl", "bottle",
-    "table", "lamp", "toy", "figure", "object", "shape", "cat", "dog", "dragon", "duck", "car", "house", "tree", "teapot", "pot", "box",
+    "bunny", "rabbit", "vase", "mug", "cup", "chair", "mushroom", "rocket", "robot", "knot", "torus", "ball", "statue", "bowl",
+        "bottle",
+    "table", "lamp", "toy", "figure", "object", "shape", "cat", "dog", "dragon", "duck", "car", "house", "tree", "teapot",
+        "pot", "box",
     "sphere", "sculpture", "helmet", "shoe", "barrel", "chest", "sword", "creature", "animal",
 )  # fmt: skip
 SIZES = {"fine": 0.62, "small": 0.62, "thin": 0.62, "little": 0.62, "bold": 1.6, "large": 1.6, "big": 1.6, "wide": 1.6}
 WRAPS = (
-    "{x}", "{x}", "{x}", "a {n} in {x}", "a {n} with {x}", "{n} covered in {x}", "a {n} made of {x}", "the {n} of {x}", "a {n} painted with {x}",
-    "{x} texture", "{x} pattern", "a photo of {x}", "a {n} decorated with {x}", "{x} on a {n}", "an image of a {n} in {x}", "{x} surface",
+    "{x}", "{x}", "{x}", "a {n} in {x}", "a {n} with {x}", "{n} covered in {x}", "a {n} made of {x}", "the {n} of {x}",
+        "a {n} painted with {x}",
+    "{x} texture", "{x} pattern", "a photo of {x}", "a {n} decorated with {x}", "{x} on a {n}", "an image of a {n} in {x}",
+        "{x} surface",
 )  # fmt: skip
-FILLERS = ("detailed", "realistic", "beautiful", "high quality", "colorful", "shiny", "matte", "bright", "clean", "seamless", "handmade")
+FILLERS = ("detailed", "realistic", "beautiful", "high quality", "colorful", "shiny", "matte", "bright", "clean", "seamless",
+    "handmade")
 AGAIN = 1.0 / 1.1, 1.0, 1.1  # few scales and offsets per pattern: less to guess in the first, blind denoising step
 
 
@@ -64,55 +71,82 @@ class Material:
 WOODS = (0.55, 0.34, 0.17), (0.68, 0.46, 0.25), (0.42, 0.25, 0.13)
 STONES = (0.52, 0.51, 0.50), (0.60, 0.56, 0.52)
 MATERIALS: dict[str, Material] = {
-    "plain": Material(P.plain, 0.4, ("{a}", "a {a} {n}", "plain {a}", "painted {a}", "{a} paint", "solid {a} {n}", "{a} colored {n}"), weight=3),
+    "plain": Material(P.plain, 0.4, ("{a}", "a {a} {n}", "plain {a}", "painted {a}", "{a} paint", "solid {a} {n}",
+        "{a} colored {n}"), weight=3),
     "stripes": Material(P.stripes, 0.34, (
-        "{a} and {b} {s} stripes", "{a} with {b} {s} stripes", "a {a} {n} with {b} {s} stripes", "striped in {a} and {b}", "{a} and {b} {s} striped {n}",
+        "{a} and {b} {s} stripes", "{a} with {b} {s} stripes", "a {a} {n} with {b} {s} stripes", "striped in {a} and {b}",
+            "{a} and {b} {s} striped {n}",
         "{s} horizontal stripes in {a} and {b}", "{a} {b} stripes"), weight=2),
-    "vertical": Material(P.vertical, 0.34, ("{a} and {b} {s} vertical stripes", "a {a} {n} with {b} {s} vertical stripes", "vertically striped in {a} and {b}")),
+    "vertical": Material(P.vertical, 0.34, ("{a} and {b} {s} vertical stripes", "a {a} {n} with {b} {s} vertical stripes",
+        "vertically striped in {a} and {b}")),
     "diagonal": Material(P.diagonal, 0.34, ("{a} and {b} {s} diagonal stripes", "a {a} {n} with {b} diagonal {s} stripes")),
-    "zigzag": Material(P.zigzag, 0.34, ("{a} and {b} {s} zigzag", "a {a} {n} with a {b} {s} zigzag", "{s} chevron in {a} and {b}", "zigzag stripes in {a} and {b}")),
+    "zigzag": Material(P.zigzag, 0.34, ("{a} and {b} {s} zigzag", "a {a} {n} with a {b} {s} zigzag",
+        "{s} chevron in {a} and {b}", "zigzag stripes in {a} and {b}")),
     "checks": Material(P.checks, 0.26, (
-        "checkerboard in {a} and {b}", "{a} and {b} {s} checkerboard", "{a} and {b} {s} checks", "a {a} and {b} checkered {n}", "{s} checkered in {a} and {b}",
-        "a {s} checkerboard patterned {n} in {a} and {b}"), ("checkerboard", "a checkerboard-patterned {n}", "a checkered {n}", "black and white checkerboard {n}"),
+        "checkerboard in {a} and {b}", "{a} and {b} {s} checkerboard", "{a} and {b} {s} checks", "a {a} and {b} checkered {n}",
+            "{s} checkered in {a} and {b}",
+        "a {s} checkerboard patterned {n} in {a} and {b}"), ("checkerboard", "a checkerboard-patterned {n}", "a checkered {n}",
+            "black and white checkerboard {n}"),
         ((0.05, 0.05, 0.06),), ((0.95, 0.95, 0.94),), weight=2),
     "dots": Material(P.dots, 0.32, (
-        "{a} with {b} {s} dots", "{b} {s} dots on {a}", "a {a} {n} with {b} {s} dots", "{a} with {b} {s} polka dots", "a {a} {n} with {b} {s} spots",
+        "{a} with {b} {s} dots", "{b} {s} dots on {a}", "a {a} {n} with {b} {s} dots", "{a} with {b} {s} polka dots",
+            "a {a} {n} with {b} {s} spots",
         "{s} {b} polka dots on {a}", "{a} dotted with {b}"), weight=2),
-    "bricks": Material(P.bricks, 0.20, ("{a} {s} bricks with {b} mortar", "{a} brick wall with {b} mortar", "a {n} built of {a} {s} bricks with {b} mortar"),
-        ("bricks", "brick wall", "red bricks", "a {n} made of bricks", "red brick {n}"), ((0.62, 0.22, 0.15),), ((0.78, 0.75, 0.70),), weight=1.5),
-    "tiles": Material(P.tiles, 0.26, ("{a} {s} tiles", "a {n} covered in {a} {s} tiles", "{a} {s} tiles with {b} grout", "{a} tiled {n} with {b} grout")),
-    "planks": Material(P.planks, 0.20, ("{a} wooden {s} planks", "{a} painted planks"), ("wooden planks", "a {n} made of planks", "wood boards", "old wooden boards"), WOODS),
-    "wood": Material(P.wood, 0.30, ("{a} wood", "{a} stained wood grain"), ("wood", "a wooden {n}", "wood grain", "oak wood", "carved wood"), WOODS, weight=1.5),
-    "marble": Material(P.marble, 0.45, ("{a} marble", "{a} marble with {b} veins", "a {n} of {a} marble with {b} veins", "a {a} marble {n}"),
+    "bricks": Material(P.bricks, 0.20, ("{a} {s} bricks with {b} mortar", "{a} brick wall with {b} mortar",
+        "a {n} built of {a} {s} bricks with {b} mortar"),
+        ("bricks", "brick wall", "red bricks", "a {n} made of bricks", "red brick {n}"), ((0.62, 0.22, 0.15),), ((0.78, 0.75,
+            0.70),), weight=1.5),
+    "tiles": Material(P.tiles, 0.26, ("{a} {s} tiles", "a {n} covered in {a} {s} tiles", "{a} {s} tiles with {b} grout",
+        "{a} tiled {n} with {b} grout")),
+    "planks": Material(P.planks, 0.20, ("{a} wooden {s} planks", "{a} painted planks"), ("wooden planks",
+        "a {n} made of planks", "wood boards", "old wooden boards"), WOODS),
+    "wood": Material(P.wood, 0.30, ("{a} wood", "{a} stained wood grain"), ("wood", "a wooden {n}", "wood grain", "oak wood",
+        "carved wood"), WOODS, weight=1.5),
+    "marble": Material(P.marble, 0.45, ("{a} marble", "{a} marble with {b} veins", "a {n} of {a} marble with {b} veins",
+        "a {a} marble {n}"),
         ("marble", "white marble", "a marble {n}"), ((0.93, 0.92, 0.90),), ((0.35, 0.35, 0.38),)),
-    "granite": Material(P.granite, 0.32, ("{a} granite", "a {n} of {a} granite"), ("granite", "speckled stone", "a granite {n}"), STONES),
-    "rust": Material(P.rust, 0.40, ("rusty {a} metal", "rusted {a} paint", "a rusty {a} {n}"), ("rust", "rusty metal", "rusty iron", "a rusted {n}", "corroded metal"), ((0.45, 0.46, 0.48),)),
-    "zebra": Material(P.zebra, 0.26, ("{a} and {b} zebra stripes", "zebra in {a} and {b}"), ("zebra", "zebra stripes", "zebra skin", "a zebra {n}"),
+    "granite": Material(P.granite, 0.32, ("{a} granite", "a {n} of {a} granite"), ("granite", "speckled stone",
+        "a granite {n}"), STONES),
+    "rust": Material(P.rust, 0.40, ("rusty {a} metal", "rusted {a} paint", "a rusty {a} {n}"), ("rust", "rusty metal",
+        "rusty iron", "a rusted {n}", "corroded metal"), ((0.45, 0.46, 0.48),)),
+    "zebra": Material(P.zebra, 0.26, ("{a} and {b} zebra stripes", "zebra in {a} and {b}"), ("zebra", "zebra stripes",
+        "zebra skin", "a zebra {n}"),
         ((0.94, 0.93, 0.90),), ((0.06, 0.05, 0.05),)),
-    "tiger": Material(P.tiger, 0.26, ("{a} and {b} tiger stripes",), ("tiger", "tiger stripes", "tiger fur", "a tiger {n}"), ((0.92, 0.52, 0.14),), ((0.07, 0.05, 0.04),)),
-    "leopard": Material(P.leopard, 0.32, ("{a} leopard with {b} spots", "leopard in {a} and {b}"), ("leopard", "leopard spots", "leopard fur", "a leopard {n}"),
+    "tiger": Material(P.tiger, 0.26, ("{a} and {b} tiger stripes",), ("tiger", "tiger stripes", "tiger fur", "a tiger {n}"),
+        ((0.92, 0.52, 0.14),), ((0.07, 0.05, 0.04),)),
+    "leopard": Material(P.leopard, 0.32, ("{a} leopard with {b} spots", "leopard in {a} and {b}"), ("leopard", "leopard spots",
+        "leopard fur", "a leopard {n}"),
         ((0.85, 0.65, 0.36),), ((0.12, 0.07, 0.04),)),
-    "giraffe": Material(P.giraffe, 0.30, ("giraffe in {a} and {b}",), ("giraffe", "giraffe skin", "a giraffe {n}"), ((0.58, 0.33, 0.14),), ((0.93, 0.84, 0.66),)),
-    "camouflage": Material(P.camouflage, 0.30, ("{a} camouflage", "{a} camo"), ("camouflage", "army camouflage", "camo", "a camouflage {n}", "green camouflage"),
+    "giraffe": Material(P.giraffe, 0.30, ("giraffe in {a} and {b}",), ("giraffe", "giraffe skin", "a giraffe {n}"), ((0.58,
+        0.33, 0.14),), ((0.93, 0.84, 0.66),)),
+    "camouflage": Material(P.camouflage, 0.30, ("{a} camouflage", "{a} camo"), ("camouflage", "army camouflage", "camo",
+        "a camouflage {n}", "green camouflage"),
         ((0.30, 0.38, 0.18),), ((0.52, 0.42, 0.26),)),
-    "plaid": Material(P.plaid, 0.40, ("{a} and {b} plaid", "{a} and {b} {s} tartan", "a {a} {n} with {b} plaid", "plaid in {a} and {b}"),
+    "plaid": Material(P.plaid, 0.40, ("{a} and {b} plaid", "{a} and {b} {s} tartan", "a {a} {n} with {b} plaid",
+        "plaid in {a} and {b}"),
         ("plaid", "tartan", "a plaid {n}"), ((0.72, 0.10, 0.10),), ((0.06, 0.08, 0.10),)),
     "lava": Material(P.lava, 0.32, (), ("lava", "molten lava", "glowing lava rock", "a {n} of lava", "magma")),
     "moss": Material(P.moss, 0.40, (), ("moss", "mossy stone", "a mossy {n}", "stone covered in moss", "moss on rock")),
-    "terrazzo": Material(P.terrazzo, 0.34, ("{a} terrazzo with {b} chips", "{a} terrazzo"), ("terrazzo", "a terrazzo {n}"), ((0.90, 0.88, 0.84),), ((0.75, 0.42, 0.32),)),
-    "gradient": Material(P.gradient, 1.0, ("gradient from {a} to {b}", "{a} to {b} gradient", "a {n} fading from {a} to {b}", "{a} bottom fading to {b} top")),
-    "halves": Material(P.halves, 1.0, ("{a} top and {b} bottom", "upper half {a} and lower half {b}", "a {n} half {a} and half {b}")),
-    "scales": Material(P.scales, 0.30, ("{a} {s} scales", "{a} dragon scales", "{a} fish scales", "a {n} with {a} {s} scales"), ("scales", "reptile scales", "snake skin"),
+    "terrazzo": Material(P.terrazzo, 0.34, ("{a} terrazzo with {b} chips", "{a} terrazzo"), ("terrazzo", "a terrazzo {n}"),
+        ((0.90, 0.88, 0.84),), ((0.75, 0.42, 0.32),)),
+    "gradient": Material(P.gradient, 1.0, ("gradient from {a} to {b}", "{a} to {b} gradient", "a {n} fading from {a} to {b}",
+        "{a} bottom fading to {b} top")),
+    "halves": Material(P.halves, 1.0, ("{a} top and {b} bottom", "upper half {a} and lower half {b}",
+        "a {n} half {a} and half {b}")),
+    "scales": Material(P.scales, 0.30, ("{a} {s} scales", "{a} dragon scales", "{a} fish scales", "a {n} with {a} {s} scales"),
+        ("scales", "reptile scales", "snake skin"),
         ((0.20, 0.45, 0.22),), ((0.05, 0.10, 0.06),)),
-    "cobbles": Material(P.cobbles, 0.28, ("{a} cobblestone", "{a} stones"), ("cobblestone", "cobbles", "stone wall", "rocks", "a stone {n}"), STONES),
+    "cobbles": Material(P.cobbles, 0.28, ("{a} cobblestone", "{a} stones"), ("cobblestone", "cobbles", "stone wall", "rocks",
+        "a stone {n}"), STONES),
     "mosaic": Material(P.mosaic, 0.32, ("{a} and {b} mosaic", "mosaic of {a} and {b}", "a {a} and {b} mosaic {n}")),
-    "splatter": Material(P.splatter, 0.30, ("{a} splattered with {b}", "{a} with {b} splatters", "a {a} {n} with {b} blotches", "{b} patches on {a}")),
+    "splatter": Material(P.splatter, 0.30, ("{a} splattered with {b}", "{a} with {b} splatters", "a {a} {n} with {b} blotches",
+        "{b} patches on {a}")),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One caption and the numbers that paint it. `colours` are the named ones in order of {a}, {b} (empty where none is named)."""
+    """One caption and the numbers that paint it. `colours`: the named ones in order of {a}, {b} (empty where none is named)."""
 
     caption: str
     material: str
@@ -201,6 +235,7 @@ def vocabulary() -> list[str]:
     """Every word of every sentence, and the function words, sorted."""
     sentences = [s for m in MATERIALS.values() for s in (*m.sentences, *m.usual)]
     names = [*COLOURS, *(s for said in SYNONYMS.values() for s in said), *NOUNS, *SIZES, *FILLERS, "dark deep light pale"]
-    function = "a an the with of in on and or to from by for at is are it its made like as very some all over colour color coloured texture"
+    function = "a an the with of in on and or to from by for at is are it its this that made like as very some all over"
+    function += " colour color coloured textured"
     text = " ".join([*sentences, *WRAPS, *names, function])
     return sorted(set(re.findall(r"[a-z]+", re.sub(r"\{.\}", " ", text.lower()))))

@@ -25,17 +25,28 @@ from studio.surface.mesh import load
 
 SHARE = 0.25
 PROMPTS: tuple[tuple[str, str, str], ...] = (  # sentence, colour asked for, colour not asked for
-    ("a red vase", "red", "blue"), ("a rabbit painted blue", "blue", "orange"), ("plain green object", "green", "pink"), ("bright yellow paint", "yellow", "navy"),
-    ("a purple statue", "purple", "lime"), ("solid orange", "orange", "teal"), ("a black helmet", "black", "yellow"), ("snow white surface", "white", "red"),
-    ("a pink toy", "pink", "green"), ("turquoise", "cyan", "maroon"), ("teal pot", "teal", "orange"), ("navy blue", "navy", "beige"),
-    ("a chocolate bunny", "brown", "cyan"), ("gray", "grey", "magenta"), ("lime green creature", "lime", "purple"), ("fuchsia paint on a bottle", "magenta", "olive"),
-    ("a golden cup", "gold", "blue"), ("lilac object", "lavender", "brown"), ("red and white stripes", "red", "green"), ("a blue vase with yellow dots", "blue", "red"),
-    ("a green rabbit with white polka dots", "green", "purple"), ("orange and black stripes", "orange", "cyan"), ("checkerboard in black and white", "black", "gold"),
-    ("purple and yellow checks", "purple", "green"), ("a pink bunny with navy spots", "pink", "olive"), ("cyan and navy zigzag", "cyan", "red"),
-    ("red bricks with white mortar", "red", "blue"), ("blue tiles", "blue", "yellow"), ("white marble with black veins", "white", "green"), ("a green marble vase", "green", "magenta"),
-    ("teal and white plaid", "teal", "red"), ("black with gold splatters", "black", "pink"), ("gradient from yellow to red", "yellow", "blue"),
-    ("blue top and orange bottom", "blue", "green"), ("a rabbit half magenta and half black", "magenta", "tan"), ("red dragon scales", "red", "cyan"),
-    ("blue and white mosaic", "blue", "brown"), ("yellow terrazzo with black chips", "yellow", "purple"), ("black and white zebra stripes", "black", "orange"),
+    ("a red vase", "red", "blue"), ("a rabbit painted blue", "blue", "orange"), ("plain green object", "green", "pink"),
+        ("bright yellow paint", "yellow", "navy"),
+    ("a purple statue", "purple", "lime"), ("solid orange", "orange", "teal"), ("a black helmet", "black", "yellow"),
+        ("snow white surface", "white", "red"),
+    ("a pink toy", "pink", "green"), ("turquoise", "cyan", "maroon"), ("teal pot", "teal", "orange"), ("navy blue", "navy",
+        "beige"),
+    ("a chocolate bunny", "brown", "cyan"), ("gray", "grey", "magenta"), ("lime green creature", "lime", "purple"),
+        ("fuchsia paint on a bottle", "magenta", "olive"),
+    ("a golden cup", "gold", "blue"), ("lilac object", "lavender", "brown"), ("red and white stripes", "red", "green"),
+        ("a blue vase with yellow dots", "blue", "red"),
+    ("a green rabbit with white polka dots", "green", "purple"), ("orange and black stripes", "orange", "cyan"),
+        ("checkerboard in black and white", "black", "gold"),
+    ("purple and yellow checks", "purple", "green"), ("a pink bunny with navy spots", "pink", "olive"), ("cyan and navy zigzag",
+        "cyan", "red"),
+    ("red bricks with white mortar", "red", "blue"), ("blue tiles", "blue", "yellow"), ("white marble with black veins",
+        "white", "green"), ("a green marble vase", "green", "magenta"),
+    ("teal and white plaid", "teal", "red"), ("black with gold splatters", "black", "pink"), ("gradient from yellow to red",
+        "yellow", "blue"),
+    ("blue top and orange bottom", "blue", "green"), ("a rabbit half magenta and half black", "magenta", "tan"),
+        ("red dragon scales", "red", "cyan"),
+    ("blue and white mosaic", "blue", "brown"), ("yellow terrazzo with black chips", "yellow", "purple"),
+        ("black and white zebra stripes", "black", "orange"),
     ("maroon cobblestone", "maroon", "mint"),
 )  # fmt: skip
 VIEWS = tuple(Camera(90.0 * k + 20, 10) for k in range(4)) + (Camera(0, 75), Camera(180, -70))
@@ -82,7 +93,8 @@ def save_sheet(rows: Sequence[tuple[Tensor, Tensor]], path: Path, *, shown: int 
     Image.fromarray(sheet).save(path)
 
 
-def judge(painter: MultiView, geometry: Tensor, prompts: Sequence[tuple[str, str, str]], *, seed: int = 0) -> tuple[list[float], list[float], list[tuple[Tensor, Tensor]]]:
+def judge(painter: MultiView, geometry: Tensor, prompts: Sequence[tuple[str, str, str]], *, seed: int = 0) -> tuple[list[float],
+    list[float], list[tuple[Tensor, Tensor]]]:
     """Share of the asked and of the wrong colour for each prompt on one mesh [V, 7, h, w], and the pictures with their masks."""
     asked, wrong, kept = [], [], []
     for i, (prompt, right, other) in enumerate(prompts):
@@ -97,7 +109,8 @@ def judge(painter: MultiView, geometry: Tensor, prompts: Sequence[tuple[str, str
 
 def main(argv: list[str] | None = None) -> bool:
     """Print the table; True when the generator passes."""
-    p = argparse.ArgumentParser(prog="python -m studio.pretrain.evaluate", description="Measure how well the bundled generator obeys colours.")
+    p = argparse.ArgumentParser(prog="python -m studio.pretrain.evaluate",
+        description="Measure how well the bundled generator obeys colours.")
     p.add_argument("--weights", type=Path, default=DATA, help="folder with the weights")
     p.add_argument("--meshes", type=Path, nargs="+", default=[Path("sample_meshes/rabbit.glb"), Path("sample_meshes/vase.glb")])
     p.add_argument("--out", type=Path, default=Path("evaluation.png"))
@@ -119,7 +132,8 @@ def main(argv: list[str] | None = None) -> bool:
     for i, (prompt, colour, _) in enumerate(prompts):
         print(f"{prompt:45} {colour:10} " + " ".join(f"{right[i + len(prompts) * k]:8.2f}" for k in range(len(args.meshes))))
     obeyed, control, lucky = (float(np.mean(np.array(v) > SHARE)) for v in (right, wrong, chance))
-    print(f"asked colour on > {SHARE:.0%} of the surface: {obeyed:.1%} (needs 85 %); wrong colour: {control:.1%} (below 15 %); shuffled text: {lucky:.1%}")
+    print(f"asked colour on > {SHARE:.0%} of the surface: {obeyed:.1%} (needs 85 %)")
+    print(f"wrong colour: {control:.1%} (must stay below 15 %); asked colour after shuffling the text encoder: {lucky:.1%}")
     save_sheet(rows, args.out, shown=2, columns=8)
     return obeyed >= 0.85 and control < 0.15
 

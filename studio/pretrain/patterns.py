@@ -70,7 +70,7 @@ def _look_up(volume: Tensor, p: Tensor, *, period: float, mode: str = "bilinear"
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Points p [B, M, 3] with normals n; `scale` [B, 1, 1] work units per pattern unit; `offset`, `place` [B, 1, 3] vary the seed."""
+    """Points p [B, M, 3], normals n; `scale` [B, 1, 1]: work units per pattern unit; `offset`, `place` [B, 1, 3]: the seed."""
 
     p: Tensor
     n: Tensor

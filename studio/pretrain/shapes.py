@@ -130,7 +130,8 @@ def sweep(r: np.random.Generator) -> Field:
     else:
         waves = r.normal(size=(3, 3, 2)) / np.arange(1, 4)[:, None, None]
         span = t * r.choice([0.5, 1.0])
-        curve = sum(np.cos(span * (k + 1))[:, None] * waves[k, :, 0] + np.sin(span * (k + 1))[:, None] * waves[k, :, 1] for k in range(3))
+        angles = [span[:, None] * (k + 1) for k in range(3)]
+        curve = sum(np.cos(angle) * w[:, 0] + np.sin(angle) * w[:, 1] for angle, w in zip(angles, waves, strict=True))
         curve = 0.75 * curve / np.abs(curve).max()
         width = r.uniform(0.1, 0.22)
     tree = cKDTree(curve @ rotation(r))
