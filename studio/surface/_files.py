@@ -57,16 +57,16 @@ def text(data: bytes) -> str:
 
 def read_limited(path: Path) -> bytes:
     """The bytes of a regular file. Raises MeshError when it is missing, no file, empty, unreadable or beyond 2 GiB."""
-    if not path.exists():
-        raise MeshError(f"There is no file '{path}'.", "Check the path.")
-    if not path.is_file():
-        raise MeshError(f"'{path}' is not a file.", "Give the path of a mesh file.")
     try:
+        if not path.exists():
+            raise MeshError(f"There is no file '{path}'.", "Check the path.")
+        if not path.is_file():
+            raise MeshError(f"'{path}' is not a file.", "Give the path of a mesh file.")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise MeshError(f"'{path}' is larger than 2 GB.", "Reduce the mesh, or split it into parts.")
         data = path.read_bytes()
     except OSError as e:
-        raise MeshError(f"'{path}' cannot be read: {e.strerror}.", "Check the file's permissions.") from None
+        raise MeshError(f"'{str(path)[:200]}' cannot be read: {e.strerror}.", "Check its path and permissions.") from None
     if not data:
         raise MeshError(f"'{path}' is empty (0 bytes).", "Export or download it again.")
     return data
@@ -131,8 +131,8 @@ class Folder:
 def decoded(data: bytes, name: str) -> np.ndarray | None:
     """A picture [h, w, 3 or 4] uint8, row 0 at the top, or None when it cannot be decoded.
 
-    Grey pictures of 16 bits or floating point are rounded to 8. Raises MeshError beyond 16384 px a side; that is read from the header, before any
-    pixel is decoded.
+    Grey pictures of 16 bits or floating point are rounded to 8. Raises MeshError beyond 16384 px a side; the size is read from
+    the header, before any pixel is decoded.
     """
     from PIL import Image, UnidentifiedImageError
 

@@ -15,7 +15,7 @@ import numpy as np
 from studio.errors import MeshError
 from studio.surface import _files
 from studio.surface._gltf_material import Materials
-from studio.surface._source import MAX_FACES, Part, Raw
+from studio.surface._source import MAX_FACES, Damaged, Part, Raw
 
 _DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
@@ -34,8 +34,8 @@ def _split(data: bytes) -> tuple[dict[str, Any], bytes | None]:
     if data[:4] != b"glTF":
         text = data.decode("utf-8-sig")
         if not text.lstrip().startswith("{"):
-            raise ValueError("it is neither GLB nor glTF")
-        return json.loads(text), None
+            raise Damaged("it is neither GLB nor glTF")
+        return _json(text), None
     if len(data) < 20:
         raise MeshError("The GLB file breaks off within its header.", again)
     version, length, json_length, kind = struct.unpack_from("<4xIIII", data)
@@ -44,8 +44,8 @@ def _split(data: bytes) -> tuple[dict[str, Any], bytes | None]:
     if length > len(data):
         raise MeshError(f"The GLB file breaks off: it has {len(data):,} of {length:,} bytes.", again)
     if kind != 0x4E4F534A or 20 + json_length > length:
-        raise ValueError("its first chunk is not JSON")
-    document = json.loads(data[20 : 20 + json_length].decode("utf-8"))
+        raise Damaged("its first chunk is not JSON")
+    document = _json(data[20 : 20 + json_length].decode("utf-8"))
     at = 20 + json_length
     while at + 8 <= length:
         size, kind = struct.unpack_from("<II", data, at)
@@ -57,12 +57,20 @@ def _split(data: bytes) -> tuple[dict[str, Any], bytes | None]:
     return document, None
 
 
+def _json(text: str) -> dict[str, Any]:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise Damaged("its JSON cannot be read") from None
+
+
 class _Reader:
     """One document being read."""
 
     def __init__(self, document: dict[str, Any], chunk: bytes | None, folder: _files.Folder) -> None:
-        if not isinstance(document, dict) or not str(document["asset"]["version"]).startswith("2"):
-            raise ValueError("it is not glTF version 2")
+        asset = document.get("asset") if isinstance(document, dict) else None
+        if not isinstance(asset, dict) or not str(asset.get("version")).startswith("2"):
+            raise Damaged("it is not glTF version 2")
         for name in _COMPRESSIONS:
             if name in document.get("extensionsRequired", ()):
                 remedy = "Export it without compression, or decompress it with 'gltf-transform copy'."
@@ -73,10 +81,10 @@ class _Reader:
         self.materials = Materials(self)
 
     def item(self, kind: str, i: Any) -> dict[str, Any]:
-        """Element i of a top-level list. Raises IndexError when it does not exist."""
+        """Element i of a top-level list. Raises Damaged when it does not exist."""
         items = self.document.get(kind, [])
         if not isinstance(i, int) or isinstance(i, bool) or not 0 <= i < len(items):
-            raise IndexError(f"{kind} has no element {i}")
+            raise Damaged(f"{kind} has no element {i}")
         return items[i]
 
     # -- binary data --------------------------------------------------------------------------------------------------------
@@ -93,18 +101,20 @@ class _Reader:
             elif number == 0 and self.chunk is not None:
                 self.buffers[number] = self.chunk
             else:
-                raise ValueError(f"buffer {number} has no data")
+                raise Damaged(f"buffer {number} has no data")
         data = self.buffers[number]
         if start < 0 or length < 0 or start + length > len(data):
-            raise ValueError(f"buffer view {i} reaches beyond its buffer")
+            raise Damaged(f"buffer view {i} reaches beyond its buffer")
         return memoryview(data)[start : start + length], view.get("byteStride")
 
     def accessor(self, i: int) -> np.ndarray:
         """An accessor's elements [count, width]: floats as float64 (normalised integers expanded), integers as int64."""
         a = self.item("accessors", i)
+        if a["componentType"] not in _DTYPES or a["type"] not in _WIDTHS:
+            raise Damaged(f"accessor {i} has an unknown type")
         dtype, width, count = np.dtype(_DTYPES[a["componentType"]]), _WIDTHS[a["type"]], a["count"]
         if not 0 <= count <= 3 * MAX_FACES:
-            raise ValueError(f"accessor {i} claims {count} elements")
+            raise Damaged(f"accessor {i} claims {count} elements")
         if "bufferView" in a:
             values = self._strided(a, dtype, width, count)
         else:
@@ -125,7 +135,7 @@ class _Reader:
         offset, size = where.get("byteOffset", 0), dtype.itemsize * width
         stride = stride or size
         if offset < 0 or count < 0 or stride < size or (count and offset + (count - 1) * stride + size > len(data)):
-            raise ValueError("an accessor reaches beyond its buffer view")
+            raise Damaged("an accessor reaches beyond its buffer view")
         if not count:
             return np.zeros((0, width), dtype)
         return np.ndarray((count, width), dtype, data, offset, (stride, dtype.itemsize))
@@ -138,7 +148,7 @@ class _Reader:
         children = [[int(c) for c in n.get("children", ())] for n in nodes]
         below = [c for cs in children for c in cs]
         if len(set(below)) != len(below):
-            raise ValueError("a node has two parents")
+            raise Damaged("a node has two parents")
         roots = [i for i in range(len(nodes)) if i not in set(below)]
         self.T: dict[int, np.ndarray] = {}
         todo = [(i, np.eye(4)) for i in roots]
@@ -152,7 +162,7 @@ class _Reader:
         while todo:
             i = todo.pop()
             if i not in self.T or i in shown:
-                raise ValueError("its nodes form a loop")
+                raise Damaged("its nodes form a loop")
             shown.add(i)
             todo += children[i]
         return [(i, self.T[i]) for i in sorted(shown) if "mesh" in nodes[i]]
@@ -214,7 +224,7 @@ class _Reader:
             corner = corner[:, [0, 2, 1]]
         faces = listed[corner].reshape(-1, 3)
         if len(faces) and (faces.max() >= count or faces.min() < 0):
-            raise IndexError(f"a face refers to vertex {int(faces.max())} of {count}")
+            raise Damaged(f"a face refers to vertex {int(faces.max())} of {count}")
         return {
             "vertices": positions,
             "faces": faces,
@@ -258,7 +268,7 @@ def _local(node: dict[str, Any]) -> np.ndarray:
         T[:3, :3] = np.array(R) * np.array(node.get("scale", (1, 1, 1)), dtype=np.float64)
         T[:3, 3] = node.get("translation", (0, 0, 0))
     if not np.isfinite(T).all():
-        raise ValueError("a node's transform is not finite")
+        raise Damaged("a node's transform is not finite")
     return T
 
 

@@ -15,7 +15,7 @@ from studio.errors import MeshError
 from studio.surface import _files
 from studio.surface._mtl import read_mtl
 from studio.surface._polygons import triangulate
-from studio.surface._source import Material, Raw
+from studio.surface._source import Damaged, Material, Raw
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def read_obj(data: bytes, folder: _files.Folder) -> Raw:
         [_absolute(numbers[:, k], kind, line, name) for k, (kind, name) in enumerate(((v, "v"), (vt, "vt"), (vn, "vn")))], axis=1
     )
     if (missing := corners[:, 0] < 0).any():
-        raise IndexError(f"the face in line {int(line[missing][0]) + 1} names no vertex")
+        raise Damaged(f"the face in line {int(line[missing][0]) + 1} names no vertex")
 
     solid = f.counts >= 3
     if not solid.all():
@@ -124,7 +124,7 @@ def _token_counts(text: bytes) -> np.ndarray:
 
 
 def _numbers(text: bytes, dtype: type, count: int) -> np.ndarray:
-    """The `count` numbers of a text. Raises ValueError when it holds anything else."""
+    """The `count` numbers of a text. Raises Damaged when it holds anything else."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)
         try:
@@ -132,7 +132,7 @@ def _numbers(text: bytes, dtype: type, count: int) -> np.ndarray:
         except (ValueError, DeprecationWarning):
             values = None
     if values is None or len(values) != count:
-        raise ValueError("a line holds something that is not a number")
+        raise Damaged("a line holds something that is not a number")
     return values
 
 
@@ -142,7 +142,7 @@ def _vectors(lines: _Lines, least: int, word: str) -> np.ndarray:
         return np.zeros((0, 3))
     if lines.counts.min() < least:
         short = lines.number[int(np.argmin(lines.counts))]
-        raise ValueError(f"line {int(short) + 1} has too few numbers after '{word}'")
+        raise Damaged(f"line {int(short) + 1} has too few numbers after '{word}'")
     values = _numbers(lines.text, np.float64, int(lines.counts.sum()))
     starts = np.cumsum(lines.counts) - lines.counts
     k = np.arange(3)
@@ -158,7 +158,7 @@ def _indices(f: _Lines) -> np.ndarray:
     fields = np.diff(np.searchsorted(slashes, np.append(begins, len(raw)))) + 1
     values = _numbers(text.replace(b"/", b" "), np.int64, int(fields.sum()))
     if fields.max(initial=0) > 3:
-        raise ValueError("a face corner is not of the form v/vt/vn")
+        raise Damaged("a face corner is not of the form v/vt/vn")
     at = np.cumsum(fields) - fields
     k = np.arange(3)
     return np.where(k < fields[:, None], values[np.minimum(at[:, None] + k, len(values) - 1)], 0)
@@ -171,7 +171,7 @@ def _absolute(written: np.ndarray, kind: _Lines, line: np.ndarray, word: str) ->
     wrong = (written != 0) & ((result < 0) | (result >= len(kind)))
     if wrong.any():
         i = int(np.argmax(wrong))
-        raise IndexError(f"line {int(line[i]) + 1} refers to '{word}' number {int(written[i])} of {len(kind)}")
+        raise Damaged(f"line {int(line[i]) + 1} refers to '{word}' number {int(written[i])} of {len(kind)}")
     return result
 
 

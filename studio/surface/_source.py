@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,8 +15,17 @@ from studio.errors import MeshError
 MAX_FACES = 20_000_000
 """More triangles than any texture is painted on; a file that claims more is refused before memory is asked for."""
 
-DAMAGED = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, MemoryError)
-"""What Python raises when a file's structure is not what its format promises (struct.error is turned into ValueError)."""
+
+class Damaged(ValueError):
+    """A file breaks its format's rules; the text says how, to follow 'is damaged: '."""
+
+
+DAMAGED = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError),
+    *(RuntimeError, MemoryError, AssertionError, struct.error),
+)
+"""What Python, numpy and trimesh raise when a file's structure is not what its format promises."""
+
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 
-from studio.surface._source import Raw
+from studio.surface._source import Damaged, Raw
 
 
 def read_stl(data: bytes) -> Raw:
@@ -27,10 +27,10 @@ def _decoded(data: bytes, kind: str) -> Raw:
 
     try:
         mesh = trimesh.load(io.BytesIO(data), file_type=kind, process=False)
-    except HeaderError as e:
-        raise ValueError(str(e)) from e
+    except HeaderError:
+        raise Damaged("its header cannot be read") from None
     if not isinstance(mesh, trimesh.Trimesh):
-        raise ValueError("it holds points only" if isinstance(mesh, trimesh.PointCloud) else "it holds no triangles")
+        raise Damaged("it holds points only" if isinstance(mesh, trimesh.PointCloud) else "it holds no triangles")
     faces = np.asarray(mesh.faces, dtype=np.int64).reshape(-1, 3)
     notes = []
     uv = normals = None

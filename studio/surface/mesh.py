@@ -16,7 +16,7 @@ import numpy as np
 
 from studio.errors import MeshError
 from studio.surface import _files, _normals
-from studio.surface._source import DAMAGED, MAX_FACES, Material, Part, Raw, Source
+from studio.surface._source import DAMAGED, MAX_FACES, Damaged, Material, Part, Raw, Source
 
 __all__ = ["RADIUS", "SUFFIXES", "Material", "Mesh", "Part", "Source", "load"]
 
@@ -110,10 +110,11 @@ def load(path: str | Path) -> Mesh:
         raise MeshError(f"'{path.name}' is named {suffix} but is {actual}.", "Rename it, or choose the mesh itself.")
     folder = _files.Folder(path)
     try:
-        raw, kind = _read(data, suffix, folder)
+        with np.errstate(all="ignore"):  # what is not finite is found in `_assemble`
+            raw, kind = _read(data, suffix, folder)
     except DAMAGED as e:
-        said = str(e).strip("'\" ") or type(e).__name__
-        raise MeshError(f"'{path.name}' is damaged ({said[:120]}).", "Export it again from the program that made it.") from e
+        said = str(e) if isinstance(e, Damaged) else f"its contents are not what a {suffix} file promises"
+        raise MeshError(f"'{path.name}' is damaged: {said}.", "Export it again from the program that made it.") from e
     except _files.Outside as e:
         problem = f"'{path.name}' refers to '{str(e)[:120]}', which lies outside its own folder."
         raise MeshError(problem, "Put all of its files into one folder, or export it as GLB.") from None
