@@ -40,6 +40,7 @@ class Tiny(Generator):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.weights_seed)
             network = Denoiser(size, len(vocabulary.words))
+            network.head.leave.weight.data *= 5  # fresh weights paint near grey; this gives rewards something to see
         network.to(device, dtype or torch.float32)
         fused = self.views == "fused"
         return MultiView(network, vocabulary, steps=self.steps, guidance=self.guidance, eta=self.eta, fused=fused)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from studio.pretrain import patterns as P
+from studio.pretrain.solid import Surface, Volumes
 
 RGB = tuple[float, float, float]
 
@@ -210,7 +211,7 @@ def draw(r: random.Random, count: int, *, group: int = 4) -> list[Sample]:
     return [sample(r, chosen[i // group]) for i in range(count)]
 
 
-def paint(samples: Sequence[Sample], position: Tensor, normal: Tensor, volumes: P.Volumes) -> Tensor:
+def paint(samples: Sequence[Sample], position: Tensor, normal: Tensor, volumes: Volumes) -> Tensor:
     """Pictures [B, V, 3, H, W] sRGB of B objects whose views show position and normal [B, V, 3, H, W]."""
     B, V, _, H, W = position.shape
     out = torch.empty(B, V, 3, H, W, device=position.device)
@@ -224,7 +225,7 @@ def paint(samples: Sequence[Sample], position: Tensor, normal: Tensor, volumes: 
             return torch.tensor([getattr(s, what) for s in samples[lo:hi]], device=position.device).view(hi - lo, 1, -1)
 
         p, n = (x[i:j].movedim(2, -1).reshape(j - i, V * H * W, 3).float() for x in (position, normal))
-        surface = P.Surface(p, n, told("scale"), told("offset"), told("place"), volumes)
+        surface = Surface(p, n, told("scale"), told("offset"), told("place"), volumes)
         rgb = MATERIALS[samples[i].material].paint(surface, told("a"), told("b")).clamp(0, 1)
         out[i:j] = rgb.reshape(j - i, V, H, W, 3).movedim(-1, 2)
         i = j

@@ -23,7 +23,7 @@ from torch import Tensor
 from studio.generators import _weights
 from studio.generators._multiview import Denoiser, MultiView, Size, Vocabulary, alpha_bar
 from studio.pretrain import corpus, shapes
-from studio.pretrain.patterns import Volumes
+from studio.pretrain.solid import Volumes
 
 MINI = Size(view_px=256, channels=(96, 160, 192), heads=(3, 5, 6), head_channels=24, text_channels=192, text_layers=2)
 DROPPED = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
