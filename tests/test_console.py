@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 
 import pytest
@@ -94,15 +93,13 @@ def test_everything_shown_is_ascii() -> None:
     line.close()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals cannot be sent to oneself on Windows")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_is_noted_and_the_second_obeyed(number: int) -> None:
     before, said = signal.getsignal(number), []
     with Interruption(lambda: said.append("heard")) as heard:
         assert heard.signal is None
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert heard.signal == number and said == ["heard"]
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
-            signal.pause()
+            signal.raise_signal(number)
     assert signal.getsignal(number) is before
