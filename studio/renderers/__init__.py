@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 LARGEST_PX = 16384
 """The largest side of a rasterised picture, supersampling included."""
+CHUNK_PIXELS = {"cpu": 1 << 14, "cuda": 1 << 22}
+"""Pixels located at a time: their float64 tables fit into a processor's cache, or bound a card's memory."""
 
 
 class Rasterizer(ABC):
@@ -58,16 +60,11 @@ class Rasterizer(ABC):
         if not 1 <= px <= LARGEST_PX:
             remedy = f"Ask for 1 to {LARGEST_PX}, supersampling included."
             raise DeviceError(f"A picture of {px} pixels a side cannot be drawn.", remedy)
-        faces, barys, depths = [], [], []
         with torch.no_grad():
-            for camera in cameras:  # one view at a time bounds the memory of float64
-                face = self.hits(mesh, [camera], px)[0]
-                bary, depth = locate(mesh, camera, face)
-                faces.append(face.to(self.device))
-                barys.append(bary.to(self.device))
-                depths.append(depth.to(self.device))
-            stacked = (torch.stack(faces), torch.stack(barys), torch.stack(depths))
-            return fragments(mesh, tuple(cameras), size_px, supersample, *stacked)
+            face = self.hits(mesh, cameras, px)
+            located = [locate(mesh, camera, view) for camera, view in zip(cameras, face, strict=True)]
+            bary, depth = (torch.stack(tables).to(self.device) for tables in zip(*located, strict=True))
+            return fragments(mesh, tuple(cameras), size_px, supersample, face.to(self.device), bary, depth)
 
 
 def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,20 +85,22 @@ def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor]:
 
     c = (vertices @ clip[:, :3].T + clip[:, 3])[corners]
     edges = torch.linalg.cross(c[:, [1, 2, 0]], c[:, [2, 0, 1]])
-    row, column = (face >= 0).nonzero(as_tuple=True)
-    owner = face[row, column].long()
-    x, y = (column.double() + 0.5) * (2 / px) - 1, 1 - (row.double() + 0.5) * (2 / px)
-    e = edges[owner]
-    areas = e[..., 0] * x[:, None] + e[..., 1] * y[:, None] + e[..., 2]
-    total = areas.sum(-1, keepdim=True)
-    inside = torch.where(total == 0, torch.full_like(areas, 1 / 3), areas / torch.where(total == 0, 1.0, total)).clamp(min=0)
-    inside = inside / inside.sum(-1, keepdim=True)
-
-    bary = torch.zeros(px, px, 3, device=device)
-    depth = torch.zeros(px, px, device=device)
-    bary[row, column] = inside.float()
-    depth[row, column] = (inside * (vertices @ axis[:3] + axis[3])[corners][owner]).sum(-1).float()
-    return bary, depth
+    depths = (vertices @ axis[:3] + axis[3])[corners]
+    places = (face.flatten() >= 0).nonzero()[:, 0]
+    bary = torch.zeros(px * px, 3, device=device)
+    depth = torch.zeros(px * px, device=device)
+    for place in places.split(CHUNK_PIXELS[device.type]):
+        owner = face.flatten()[place].long()
+        x = ((place % px).double() + 0.5) * (2 / px) - 1
+        y = 1 - ((place // px).double() + 0.5) * (2 / px)
+        e = edges[owner]
+        areas = e[..., 0] * x[:, None] + e[..., 1] * y[:, None] + e[..., 2]
+        total = areas.sum(-1, keepdim=True)
+        weights = torch.where(total == 0, 1 / 3, areas / total).clamp(min=0)
+        weights = weights / weights.sum(-1, keepdim=True)
+        bary[place] = weights.float()
+        depth[place] = (weights * depths[owner]).sum(-1).float()
+    return bary.reshape(px, px, 3), depth.reshape(px, px)
 
 
 @dataclass(frozen=True)
