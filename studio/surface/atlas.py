@@ -158,7 +158,7 @@ def build_atlas(mesh: Mesh, size_px: int) -> Atlas:
 
     owner = np.full(sets * size_px**2, -1, np.int32)
     bary = np.zeros((len(owner), 3), np.float32)
-    shared = np.zeros(len(owner), bool)
+    cover = np.zeros(len(owner), np.float32)
     covers = np.zeros(len(uv), bool)
     overlaps = [np.empty((0, 2), np.int64)]
     for first, last in _chunks(uv * size_px):
@@ -166,15 +166,14 @@ def build_atlas(mesh: Mesh, size_px: int) -> Atlas:
         face = face + first
         texel = (face_set[face] * size_px + y % size_px) * size_px + x % size_px
         covers[face] = True
-        within = weight.min(1) > 1e-6  # borders belong to both neighbours and overlap nothing
+        on_edges = (weight < 1e-6).sum(1)  # neighbours share a texel on their common edge or corner, and that is no overlap
+        cover += np.bincount(texel, np.array([1, 1 / 2, 1 / 6])[on_edges.clip(0, 2)], minlength=len(owner)).astype(np.float32)
         free = owner[texel] < 0
         lowest = np.flatnonzero(free)[::-1]  # faces come in order and the last assignment stays, so the lowest face does
         owner[texel[lowest]] = face[lowest]
         mine = owner[texel] == face
         bary[texel[mine]] = weight[mine]
-        over = within & ~mine
-        shared[texel[over]] = True
-        shared |= np.bincount(texel[mine & within], minlength=len(owner)) > 1  # a face that wraps round onto itself
+        over = (on_edges == 0) & ~mine
         overlaps.append(np.unique(np.stack([chart[face[over]], chart[owner[texel[over]]]], 1), axis=0))
     chart = _merged(chart, np.concatenate(overlaps))
     texel_chart = np.where(owner < 0, -1, chart[owner])
@@ -187,7 +186,7 @@ def build_atlas(mesh: Mesh, size_px: int) -> Atlas:
         chart=torch.from_numpy(texel_chart.reshape(shape).astype(np.int32)),
         claim=torch.from_numpy(claim),
         nearest=torch.from_numpy(nearest),
-        shared=torch.from_numpy(shared.reshape(shape)),
+        shared=torch.from_numpy(cover.reshape(shape) > 1.25),
         face_chart=torch.from_numpy(chart.astype(np.int32)),
         corners=corners,
     )
