@@ -186,6 +186,7 @@ def sample(r: random.Random, material: str) -> Sample:
         b_name, b_said, b = _named(r)
     a = a if "{a}" in sentence else r.choice(m.a)
     b = b if "{b}" in sentence else r.choice(m.b)
+    level, upright = r.choice((0.0, 0.5)), r.choice((0.0, 0.5)) + r.gauss(0, 0.03)
     size = r.choice(list(SIZES)) if "{s}" in sentence and r.random() < 0.3 else ""
     said = sentence.format(a=a_said, b=b_said, s=size, n=r.choice(NOUNS))
     if "{n}" not in sentence and r.random() < 0.5:
@@ -198,7 +199,7 @@ def sample(r: random.Random, material: str) -> Sample:
         a=_colour(r, a),
         b=_colour(r, b),
         scale=m.size * SIZES.get(size, 1.0) * r.choice(AGAIN) * r.uniform(0.985, 1.015),
-        offset=tuple(r.choice((0.0, 0.5)) + r.gauss(0, 0.03) for _ in range(3)),  # type: ignore[arg-type]
+        offset=(level, upright, level),
         place=tuple(r.uniform(0, 16) for _ in range(3)),  # type: ignore[arg-type]
         colours=tuple(n for n, k in ((a_name, "{a}"), (b_name, "{b}")) if k in sentence),
     )

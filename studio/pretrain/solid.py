@@ -81,8 +81,11 @@ class Surface:
 
     @cached_property
     def uv(self) -> tuple[Tensor, Tensor]:
-        """Pattern coordinates projected along the normal's dominant axis, [B, M] each; v runs upward on walls."""
-        axis = self.n.abs().argmax(-1)
+        """Pattern coordinates projected along an axis, [B, M] each; v runs upward on all but nearly level surfaces.
+
+        Where x and z have the same offset, motifs that are symmetric in u meet without a break at the corners of round bodies.
+        """
+        axis = (self.n.abs() * self.n.new_tensor([1, 0.6, 1])).argmax(-1)
         x, y, z = self.q.unbind(-1)
         return torch.where(axis == 0, z, x), torch.where(axis == 1, z, y)
 
