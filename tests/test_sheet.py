@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from studio import sheet
+from studio import sheet, still
 from studio.errors import OutputError
 from studio.texture import Texture
 from tests import meshes
@@ -53,6 +53,8 @@ def test_texture_sets_lie_side_by_side():
 def test_the_sheet_of_a_run(monkeypatch, tmp_path, held_out):
     """Before is red and after is blue: so are the middles of the pictures."""
     monkeypatch.setattr(sheet, "TILE_PX", 64)
+    monkeypatch.setattr(still, "LAMPS", 4)  # shadows cost the most, and do not matter here
+    monkeypatch.setattr(still, "FLOOR_PX", 8)
     mesh = meshes.two_set_box()
 
     def painted(*rgb):

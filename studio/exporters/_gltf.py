@@ -115,7 +115,7 @@ class Document:
         self.tree.pop("buffers", None)
         if binary:
             self.tree["buffers"] = [{"byteLength": len(binary)}]
-        text = json.dumps(self.tree, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        text = json.dumps(self.tree, separators=(",", ":")).encode()
         chunks = [(_JSON, text + b" " * (-len(text) % 4))]
         if binary:
             chunks.append((_BIN, bytes(binary) + bytes(-len(binary) % 4)))

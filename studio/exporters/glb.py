@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -41,7 +42,7 @@ class GLB(Exporter):
             raise StudioError(f"'{mesh.name}' has no UVs, so a texture cannot be put on it.", "Unwrap the mesh first.")
         if mesh.source.kind == "gltf":
             document = Document.read(origin.data, origin.folder)
-            numbers = _numbers(document, mesh, maps)
+            numbers = _numbers(document, mesh, maps, unwrapped=origin.unwrapped)
         else:
             document = build(mesh, origin)
             numbers = list(range(len(mesh.sets)))
@@ -51,14 +52,23 @@ class GLB(Exporter):
         return [files.write_bytes(path, document.to_glb())]
 
 
-def _numbers(document: Document, mesh: Mesh, maps: list[Maps]) -> list[int]:
-    """The document's material of each texture set; faces without one get a material of their own if they were painted."""
+def _numbers(document: Document, mesh: Mesh, maps: list[Maps], *, unwrapped: bool) -> list[int]:
+    """The document's material of each texture set.
+
+    A set to be painted gets a material of its own where its faces have none, and where others that get no new UVs (lines, points,
+    what is outside the scene) share it.
+    """
     numbers = [material.index for material in mesh.sets]
+    ours = {(part.mesh, part.primitive) for part in mesh.source.parts}
+    placed = [(p, (m, k) in ours) for m, item in enumerate(document.tree["meshes"]) for k, p in enumerate(item["primitives"])]
     for s, number in enumerate(numbers):
-        if number < 0 and maps[s]:
-            numbers[s] = document.add("materials", name=mesh.sets[s].name)
-            for part in mesh.source.parts:
-                document.tree["meshes"][part.mesh]["primitives"][part.primitive].setdefault("material", numbers[s])
+        users = [(p, shown) for p, shown in placed if p.get("material", -1) == number]
+        if maps[s] and (number < 0 or (unwrapped and not all(shown for _, shown in users))):
+            own = {"name": mesh.sets[s].name} if number < 0 else copy.deepcopy(document.tree["materials"][number])
+            numbers[s] = document.add("materials", **own)
+            for primitive, shown in users:
+                if shown:
+                    primitive["material"] = numbers[s]
     return numbers
 
 

@@ -192,6 +192,21 @@ def test_each_node_of_a_shared_mesh_gets_its_own_charts(tmp_path):
     assert np.array_equal(again.corner_uv, mesh.corner_uv)
 
 
+def test_what_is_not_shown_keeps_its_material(tmp_path):
+    """Points in the scene share a material with an unwrapped mesh: they have no new UVs, so the mesh gets a copy of it."""
+    source = models.arm()
+    points = {"attributes": {"POSITION": 0, "TEXCOORD_0": 4}, "mode": 0, "material": 0}
+    source.tree["nodes"].append({"mesh": source.add("meshes", primitives=[points])})
+    source.tree["scenes"][0]["nodes"].append(3)
+    (tmp_path / "points.glb").write_bytes(source.glb())
+    mesh = cut(load(tmp_path / "points.glb"))
+    new, _ = export(mesh, painted(mesh, "base_color"), tmp_path / "out.glb")
+    assert new["meshes"][1]["primitives"] == [points] and new["materials"][0] == source.tree["materials"][0]
+    assert [p["material"] for p in new["meshes"][0]["primitives"]] == [2, 1] and new["materials"][2]["name"] == "skin"
+    kept, _ = export(load(tmp_path / "points.glb"), painted(load(tmp_path / "points.glb"), "base_color"), tmp_path / "kept.glb")
+    assert len(kept["materials"]) == 2
+
+
 @pytest.mark.parametrize("mode", [5, 6])
 def test_strips_and_fans_are_split_as_triangles(tmp_path, mode):
     b = models.Builder()
