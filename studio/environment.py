@@ -123,19 +123,20 @@ def _convolved(radiance: Tensor, kernels: list) -> list[Tensor]:
     """
     _, H, W = radiance.shape
     polar = (torch.arange(H) + 0.5) / H * math.pi
+    north = polar[: H // 2]
     half = torch.arange(W // 2 + 1)
     across = torch.cos(half * (2 * math.pi / W))[:, None]
-    cosine = torch.outer(polar.cos(), polar.cos()).flatten() + torch.outer(polar.sin(), polar.sin()).flatten() * across
+    cosine = torch.outer(north.cos(), polar.cos()).flatten() + torch.outer(north.sin(), polar.sin()).flatten() * across
     series = torch.cos(half[:, None] * half * (2 * math.pi / W)) * torch.where((half == 0) | (half == W // 2), 1.0, 2.0)
     spectrum = torch.fft.rfft(radiance * polar.sin()[:, None])  # [3, H, W/2 + 1]
     columns = torch.view_as_real(spectrum.permute(2, 1, 0).contiguous()).flatten(2)  # [W/2 + 1, H, 6]
+    columns = torch.cat([columns, columns.flip(1)], dim=-1)  # the southern rows see what the northern ones see mirrored
     result = []
     for kernel in kernels:
-        weights = (series @ kernel(cosine)).unflatten(1, (H, H))  # [W/2 + 1, H, H]
-        total = weights[0] @ polar.sin()
-        mixed = (weights @ columns).unflatten(-1, (3, 2)).contiguous()
-        blurred = torch.fft.irfft(torch.view_as_complex(mixed).permute(2, 1, 0), n=W)
-        result.append((blurred / total[:, None]).clamp(min=0))
+        weights = (series @ kernel(cosine)).unflatten(1, (H // 2, H))  # [W/2 + 1, H/2, H]
+        mixed = weights @ columns / (weights[0] @ polar.sin())[:, None]
+        mixed = torch.cat([mixed[..., :6], mixed[..., 6:].flip(1)], dim=1).unflatten(-1, (3, 2))
+        result.append(torch.fft.irfft(torch.view_as_complex(mixed).permute(2, 1, 0), n=W).clamp(min=0))
     return result
 
 
