@@ -1,5 +1,6 @@
 """Whole files or none."""
 
+import errno
 import json
 import os
 
@@ -48,3 +49,9 @@ def test_json_says_only_what_json_can(tmp_path):
     files.write_json(tmp_path / "r.json", value)
     read = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     assert read == {"nan": None, "inf": [None], "n": 0.5, "3": [1, "ä"], "s": ["a", "b"]}
+
+
+def test_a_full_disk_is_said_in_words(tmp_path):
+    with pytest.raises(OutputError, match="disk is full"), files.replacing(tmp_path / "x"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert os.listdir(tmp_path) == []
