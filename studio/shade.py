@@ -33,7 +33,7 @@ def filmic(light: Tensor) -> Tensor:
 
 
 def neutral(light: Tensor) -> Tensor:
-    """Linear light → linear display; colours below 0.8 keep their value, hue and saturation, brighter ones run to white.
+    """Linear light → linear display: below 0.8 only the 4 % that a dielectric mirrors goes, brighter colours run to white.
 
     The Khronos PBR neutral tone mapper (2024), for showing base colours as they are.
     """
@@ -111,19 +111,24 @@ class Shader:
         at = torch.stack([nv, roughness.clamp(0, 1)], dim=-1)[None] * 2 - 1
         table = fg_table().to(nv.device, dtype)[None]
         scale, bias = F.grid_sample(table, at, align_corners=True, padding_mode="border")[0, :, :, 0, None]
-        f0 = torch.lerp(colour.new_tensor(DIELECTRIC), colour, metallic)
-        single = f0 * scale + bias
         lost = 1 - (scale + bias)
-        average = f0 + (1 - f0) / 21
-        bounced = single * average / (1 - average * lost) * lost
-        matt = colour * (1 - metallic) * (1 - single - bounced)
+
+        def microfacets(f0: Tensor) -> tuple[Tensor, Tensor]:
+            """What is reflected at the first and what at later bounces, of an even light of 1."""
+            first, average = f0 * scale + bias, f0 + (1 - f0) / 21
+            return first, first * average / (1 - average * lost) * lost
+
+        coat, coat_later = microfacets(colour.new_tensor(DIELECTRIC))
+        metal, metal_later = microfacets(colour)
+        single = torch.lerp(coat.expand_as(metal), metal, metallic)
+        matt = torch.lerp(coat_later + colour * (1 - coat - coat_later), metal_later, metallic)
         mirrored = self._environment.reflected(self._mirror.to(dtype), roughness[:, 0])
         if self._open is None:
-            return single * mirrored + (bounced + matt) * irradiance
-        hidden = self._open.to(dtype)
+            return single * mirrored + matt * irradiance
+        open_ = self._open.to(dtype)
         # Rough surfaces gather light as matt ones do, mirrors from a single direction (Lagarde and de Rousiers 2014, §4.10.2).
-        gloss = ((nv + hidden) ** torch.exp2(-16 * roughness.clamp(0, 1) - 1) - 1 + hidden).clamp(0, 1)
-        return single * mirrored * gloss + (bounced + matt) * irradiance * hidden
+        gloss = ((nv + open_) ** torch.exp2(-16 * roughness.clamp(0, 1) - 1) - 1 + open_).clamp(0, 1)
+        return single * mirrored * gloss + matt * irradiance * open_
 
     def _pixels(self, vectors: Tensor, supersample: int) -> Tensor:
         """Mean direction [n, 3] of the sub-pixels [V, H, W, 3] of each seen pixel."""

@@ -1,0 +1,69 @@
+"""Stills: the mesh stands on a floor that it shades, and hides light from itself only where it is hollow."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+
+from studio import environment
+from studio.camera import Camera
+from studio.renderers import Rasterizer, build
+from studio.still import Stage, _lamps, _unhidden, still
+from studio.surface.atlas import build_atlas
+from studio.surface.mesh import Mesh
+from studio.surface.occlusion import Occlusion
+from studio.texture import Texture
+from tests.meshes import cube, uv_sphere
+
+
+@cache
+def rasterizer() -> Rasterizer:
+    return build("auto", torch.device("cpu"))[0]
+
+
+def photographed(mesh: Mesh, camera: Camera, light: str = "softbox") -> torch.Tensor:
+    return still(mesh, build_atlas(mesh, 32), Texture.flat(mesh, 32), camera, environment.load(light), rasterizer(), 48)
+
+
+def test_the_floor_is_darker_beside_the_mesh() -> None:
+    """The pool of light is symmetric; below the cube's foot the floor lies in its shadow."""
+    picture = photographed(cube(), Camera(45, 20))
+    assert picture.shape == (3, 48, 48) and picture.min() >= 0 and picture.max() <= 1
+    plain = photographed(cube(), Camera(45, -20))  # the floor is not seen from below
+    grey = picture.mean(0) - plain.mean(0)
+    assert grey[44, 18:30].mean() < -0.02, "in front of the cube"
+    assert grey[2].abs().max() < 1e-5, "at the top there is no floor near enough"
+
+
+def test_a_convex_mesh_hides_no_light_from_itself_and_a_box_all_from_its_inside() -> None:
+    lamps, strength = _lamps(environment.load("softbox"))
+    torch.testing.assert_close(lamps.norm(dim=-1), torch.ones(len(lamps)))
+    ball = uv_sphere()
+    n = torch.nn.functional.normalize(torch.randn(64, 3, generator=torch.Generator().manual_seed(0)), dim=-1)
+    free = _unhidden(Occlusion(ball), 0.9 * n, n, lamps, strength)
+    assert free.min() > 0.98
+    inside = _unhidden(Occlusion(cube()), 0.3 * n, n, lamps, strength)
+    assert inside.abs().max() == 0
+
+
+def test_half_of_an_even_sky_is_hidden_behind_a_wall() -> None:
+    wall = Mesh.from_arrays(np.array([[0, -1, -1], [0, 1, -1], [0, 1, 1], [0, -1, 1]]) * 1.0, np.array([[0, 1, 2], [0, 2, 3]]))
+    lamps, strength = _lamps(environment.load("white"))
+    foot = torch.tensor([[0.003, 0.0, 0.0]])
+    up = torch.tensor([[0.0, 1.0, 0.0]])
+    passing = _unhidden(Occlusion(wall), foot, up, lamps, strength)
+    assert abs(float(passing) - 0.5) < 0.06  # the wall is high and wide as seen from its foot
+
+
+def test_one_stage_serves_many_textures() -> None:
+    mesh = cube()
+    stage = Stage(mesh, build_atlas(mesh, 32), [Camera(30, 20), Camera(200, 20)], environment.load("softbox"), rasterizer(), 32)
+    grey = Texture.flat(mesh, 32)
+    red = grey.with_channel("base_color", torch.tensor([0.8, 0.1, 0.1])[None, :, None, None].expand(1, 3, 32, 32))
+    first, second = stage(grey), stage(red)
+    assert first.shape == second.shape == (2, 3, 32, 32)
+    assert torch.equal(stage(grey), first)
+    changed = (first - second).abs().amax(1) > 1e-6
+    assert changed[:, 16, 16].all() and not changed[:, 0, 0].any()
