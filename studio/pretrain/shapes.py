@@ -27,6 +27,7 @@ Field = Callable[[np.ndarray], np.ndarray]
 GRID = 72
 VIEWS = 6
 CHANNELS = 7  # position, normal, mask
+FEWEST_FACES = 500
 REACH = 1.15  # the grid spans −REACH … REACH
 
 
@@ -187,7 +188,7 @@ def shape(seed: int) -> Mesh:
             continue
         vertices, faces, _ = igl.marching_cubes(values, grid, GRID, GRID, GRID, 0.0)
         extent = np.ptp(vertices, axis=0)
-        if len(faces) < 500 or extent.min() < 0.12 * extent.max():
+        if len(faces) < FEWEST_FACES or extent.min() < 0.12 * extent.max():
             continue
         corners = vertices[faces]
         inner = 0.8 * corners + 0.2 * corners.mean(1, keepdims=True)  # so that creases stay creases

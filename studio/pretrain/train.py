@@ -174,8 +174,7 @@ def run(args: argparse.Namespace) -> None:
     """Train until the minutes are over or a signal arrives."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     begun, stopped = time.time(), []
-    for s in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(s, lambda number, _frame: stopped.append(number))
+    former = {s: signal.signal(s, lambda number, _frame: stopped.append(number)) for s in (signal.SIGTERM, signal.SIGINT)}
     training, log = Training(args), writer(Path(args.out))
     tick = saved = logged = time.time()
     losses, last = torch.zeros(2, device=training.device), training.step
@@ -207,6 +206,8 @@ def run(args: argparse.Namespace) -> None:
             last = training.step
     training.save()
     training.preview()
+    for s, handler in former.items():
+        signal.signal(s, handler)
     print(f"stopped at step {training.step}; weights in {training.out / 'mini'}", flush=True)
 
 
