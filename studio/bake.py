@@ -34,11 +34,14 @@ SLOPE = 2.0
 
 
 def supersample(atlas: Atlas, size_px: int, camera: Camera = Camera(), *, most: int = 4) -> int:
-    """How many sub-pixels per pixel and axis (1 … most) a picture of size_px² needs to see three texels in four."""
+    """How many sub-pixels per pixel and axis a picture of size_px² needs to see three texels in four: 2 … `most`.
+
+    Two at least: one alone leaves silhouettes jagged, and where it falls on the texels' own grid it moves colours about.
+    """
     area = torch.linalg.cross(atlas.corners.jacobian[..., 0], atlas.corners.jacobian[..., 1]).norm(dim=-1)
     texel = area[atlas.face[atlas.valid].long()].sqrt() / atlas.size_px
     pixel = 2 * camera.half_height() / size_px
-    return int(np.clip(math.ceil(pixel / float(np.quantile(texel.cpu().numpy(), 0.25))), 1, most))
+    return int(np.clip(math.ceil(pixel / float(np.quantile(texel.cpu().numpy(), 0.25))), 2, most))
 
 
 class Baker:
@@ -147,20 +150,28 @@ def _spread(view: Fragments, given: dict[str, np.ndarray], index: np.ndarray, sh
     row, column = pixel // size, pixel % size
     off_y, off_x = ((s + 0.5) / k - 0.5 for s in (sub // k, sub % k))
 
+    def near(down: np.ndarray | int, right: np.ndarray | int, of: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
+        """The pixel so far from each sub-pixel's own, and whether it is clean and shows the same surface."""
+        y, x = row[of] + down, column[of] + right
+        inside = (y >= 0) & (y < size) & (x >= 0) & (x < size)
+        y, x = y.clip(0, size - 1), x.clip(0, size - 1)
+        same = np.abs(given["depth"][y, x] - depth[of]) <= reach[of]
+        return y * size + x, inside & same & given["clean"][y, x]
+
+    side_y, side_x = np.sign(off_y).astype(int), np.sign(off_x).astype(int)
     taken, shares = [], []
-    for there_y in (0, 1):
-        for there_x in (0, 1):
-            near_y, near_x = row + there_y * np.sign(off_y).astype(int), column + there_x * np.sign(off_x).astype(int)
-            inside = (near_y >= 0) & (near_y < size) & (near_x >= 0) & (near_x < size)
-            near_y, near_x = near_y.clip(0, size - 1), near_x.clip(0, size - 1)
-            same = given["clean"][near_y, near_x] & (np.abs(given["depth"][near_y, near_x] - depth) <= reach)
-            bilinear = np.abs(there_y - 1 + np.abs(off_y)) * np.abs(there_x - 1 + np.abs(off_x))
-            taken.append(near_y * size + near_x)
-            shares.append(np.where(inside & same, bilinear, 0))
+    for there_y, there_x in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        place, good = near(there_y * side_y, there_x * side_x, slice(None))
+        taken.append(place)
+        shares.append(good * np.abs(there_y - 1 + np.abs(off_y)) * np.abs(there_x - 1 + np.abs(off_x)))
     tap, part = np.stack(taken, 1), np.stack(shares, 1)
     total = part.sum(1)
-    lost = total < 1e-6
-    part[lost, 0] = total[lost] = 1.0  # nothing clean around: the pixel itself
+    lost = np.flatnonzero(total < 1e-6)  # no clean pixel among the four: the nearest one around, or else the pixel itself
+    part[lost, 0] = total[lost] = 1.0
+    for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)):
+        place, good = near(down, right, lost)
+        tap[lost[good], 0] = place[good]
+        lost = lost[~good]
     part *= (weight / total)[:, None]
     n = len(pixel)
     reading = csr_matrix((part.reshape(-1).astype(np.float32), tap.reshape(-1), np.arange(0, 4 * n + 1, 4)), (n, size * size))
