@@ -84,8 +84,9 @@ def bake(
         "renderer": renderer,
         "generator": generator,
     }
-    base = parse(load_preset(preset)) if preset else _plain(learning=bool(reward or trainer or iterations))
-    config = parse({name: value for name, value in chosen.items() if value is not None and value != {}}, base=base)
+    # Without a preset nothing is learned, unless an option speaks of learning.
+    start = load_preset(preset) if preset else {"trainer": "lora_reward" if reward or iterations else "sample"}
+    config = parse({name: value for name, value in chosen.items() if value is not None and value != {}}, base=parse(start))
     return _work(config, mesh, Outputs(out, report=report, sheet=sheet, log=log), resume=resume)
 
 
@@ -159,13 +160,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USER_ERROR
     except KeyboardInterrupt:
         return 130
-
-
-def _plain(*, learning: bool) -> Config:
-    """The config without a preset: one texture as the generator paints it, unless an option asks for learning."""
-    from studio.config import parse
-
-    return parse({} if learning else {"trainer": "sample"})
 
 
 def _weights(items: Sequence[str]) -> dict[str, float]:

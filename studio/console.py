@@ -84,7 +84,7 @@ class ProgressLine:
             return text
         rate = (step - first) / (now - began)
         speed = f"{rate:.2f} it/s" if rate >= 0.1 else f"{1 / rate:.1f} s/it"
-        return f"{text}, {speed}, ETA {_duration((total - step) / rate)}"
+        return f"{text}, {speed}" + (f", ETA {_duration((total - step) / rate)}" if step < total else "")
 
     def _draw(self, text: str, progress: Progress) -> None:
         now = self._clock()

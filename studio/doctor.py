@@ -153,21 +153,21 @@ class Probes:
 
 def examine(probes: Probes = Probes()) -> list[Row]:
     """Every row of the report on this machine; never raises for what it finds."""
-    rows = [Row("system", f"{probes.system()}, Python {platform.python_version()}")]
+    rows = [Row("System", f"{probes.system()}, Python {platform.python_version()}")]
     try:
         found = probes.cards()
         rows += [_card(card) for card in found] or [Row("NVIDIA card", "none found; everything runs on the CPU")]
-        rows.append(Row("driver", found[0].driver if found else "none"))
+        rows.append(Row("Driver", found[0].driver if found else "none"))
     except StudioError as error:
         found = []
-        rows.append(Row("driver", error.problem, True, error.remedy))
+        rows.append(Row("Driver", error.problem, True, error.remedy))
     try:
         torch = probes.torch()
         rows += [_torch(torch, found), *_memory(probes, found)]
         rows += [*_compilers(probes, wanted=bool(found)), _rasteriser(probes, torch)]
     except StudioError as error:
-        rows += [Row("torch", error.problem, True, error.remedy), *_memory(probes, found)]
-    return [*rows, _folder("cache folder", probes.cache_dir()), _folder("autosave folder", probes.autosave_dir())]
+        rows += [Row("PyTorch", error.problem, True, error.remedy), *_memory(probes, found)]
+    return [*rows, _folder("Cache folder", probes.cache_dir()), _folder("Autosave folder", probes.autosave_dir())]
 
 
 def examine_mesh(path: Path | str) -> list[Row]:
@@ -177,7 +177,7 @@ def examine_mesh(path: Path | str) -> list[Row]:
 
     mesh = load(path)
     rows = [Row(label, str(value), bad) for label, value, bad in health(mesh).rows()]
-    return rows + [Row("repaired", repair) for repair in mesh.repairs]
+    return rows + [Row("Repaired", repair) for repair in mesh.repairs]
 
 
 def install_torch(card: Card | None = None) -> str:
@@ -213,17 +213,17 @@ def _torch(torch: Torch, found: list[Card]) -> Row:
     kind = f"CUDA {torch.cuda}" if torch.cuda else f"ROCm {torch.hip}" if torch.hip else "CPU only"
     value = f"{torch.version} ({kind})"
     if torch.mps:
-        return Row("torch", f"{value}, uses this Mac's GPU")
+        return Row("PyTorch", f"{value}, uses this Mac's GPU")
     if not found:
-        return Row("torch", f"{value}, uses {torch.sees} card(s)" if torch.sees else value)
+        return Row("PyTorch", f"{value}, uses {torch.sees} card(s)" if torch.sees else value)
     card = found[0]
     if torch.cuda is None:
-        return Row("torch", f"{value}: your {card.name} is not used", True, f"Install the CUDA build: {install_torch(card)}")
+        return Row("PyTorch", f"{value}: your {card.name} is not used", True, f"Install the CUDA build: {install_torch(card)}")
     if torch.sees == 0:
-        return Row("torch", f"{value}: it cannot use the {card.name} with driver {card.driver}", True, _revive(torch, card))
+        return Row("PyTorch", f"{value}: it cannot use the {card.name} with driver {card.driver}", True, _revive(torch, card))
     if card.capability and torch.architectures and not _holds(torch.architectures, card.capability):
-        return Row("torch", f"{value}: it has no code for the {card.name}", True, f"Install another build: {install_torch(card)}")
-    return Row("torch", f"{value}, uses {torch.sees} card(s)")
+        return Row("PyTorch", f"{value}: it has no code for the {card.name}", True, f"Install another build: {install_torch(card)}")
+    return Row("PyTorch", f"{value}, uses {torch.sees} card(s)")
 
 
 def _revive(torch: Torch, card: Card) -> str:
@@ -248,8 +248,8 @@ def _holds(architectures: tuple[str, ...], capability: tuple[int, int]) -> bool:
 def _memory(probes: Probes, found: list[Card]) -> list[Row]:
     free, total = probes.free_memory()
     cure = "Close other programs, or use a smaller --atlas." if free < LITTLE_MEMORY else ""
-    rows = [Row("free memory", f"{free / GIB:.1f} of {total / GIB:.1f} GiB", bool(cure), cure)]
-    return rows + [Row("free on the card", f"{c.free_bytes / GIB:.1f} of {c.total_bytes / GIB:.1f} GiB") for c in found]
+    rows = [Row("Free memory", f"{free / GIB:.1f} of {total / GIB:.1f} GiB", bool(cure), cure)]
+    return rows + [Row("Free on the card", f"{c.free_bytes / GIB:.1f} of {c.total_bytes / GIB:.1f} GiB") for c in found]
 
 
 def _compilers(probes: Probes, *, wanted: bool) -> list[Row]:
@@ -274,7 +274,7 @@ def _rasteriser(probes: Probes, torch: Torch) -> Row:
     why = notice or ("drawn on the card" if name == "nvdiffrast" else "drawn on the CPU, as there is no CUDA card in use")
     slow = bool(notice and torch.sees)
     return Row(
-        "rasteriser",
+        "Rasteriser",
         f"{name}: {why}",
         slow,
         "Mend the rows above for faster drawing; everything works without it." if slow else "",

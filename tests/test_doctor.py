@@ -42,15 +42,15 @@ def rows(probes: Probes) -> dict[str, Row]:
 def test_every_row_is_there_and_a_machine_without_a_card_is_well(tmp_path: Path) -> None:
     found = rows(machine(tmp_path))
     wanted = {
-        "driver",
+        "Driver",
         "nvcc",
         "C++ compiler",
         "CUDA_HOME",
-        "rasteriser",
-        "torch",
-        "free memory",
-        "cache folder",
-        "autosave folder",
+        "Rasteriser",
+        "PyTorch",
+        "Free memory",
+        "Cache folder",
+        "Autosave folder",
     }
     assert wanted <= set(found) and not any(row.bad for row in found.values())
 
@@ -59,22 +59,22 @@ def test_every_row_is_there_and_a_machine_without_a_card_is_well(tmp_path: Path)
     ("card", "build"), [(CARD, "cu130"), (OLD, "cu126"), (dataclasses.replace(CARD, driver="550.1"), "cu126")]
 )
 def test_a_card_with_cpu_torch_gets_the_command_that_mends_it(tmp_path: Path, card: Card, build: str) -> None:
-    row = rows(machine(tmp_path, cards=(card,)))["torch"]
+    row = rows(machine(tmp_path, cards=(card,)))["PyTorch"]
     assert row.bad and card.name in row.value and "pip install" in row.cure and row.cure.endswith(build)
 
 
 def test_a_card_in_use_is_well(tmp_path: Path) -> None:
     found = rows(machine(tmp_path, cards=(CARD,), torch=CUDA))
     assert not any(row.bad for row in found.values())
-    assert found["driver"].value == CARD.driver and "100.0 of 140.0" in found["free on the card"].value
+    assert found["Driver"].value == CARD.driver and "100.0 of 140.0" in found["Free on the card"].value
 
 
 def test_a_card_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blind = dataclasses.replace(CUDA, sees=0)
-    assert "driver" in rows(machine(tmp_path, cards=(CARD,), torch=blind))["torch"].cure
-    assert "cu126" in rows(machine(tmp_path, cards=(OLD,), torch=blind))["torch"].cure
+    assert "driver" in rows(machine(tmp_path, cards=(CARD,), torch=blind))["PyTorch"].cure
+    assert "cu126" in rows(machine(tmp_path, cards=(OLD,), torch=blind))["PyTorch"].cure
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert "unset" in rows(machine(tmp_path, cards=(CARD,), torch=blind))["torch"].cure
+    assert "unset" in rows(machine(tmp_path, cards=(CARD,), torch=blind))["PyTorch"].cure
 
 
 @pytest.mark.parametrize(
@@ -82,13 +82,13 @@ def test_a_card_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.Monkey
 )
 def test_machine_code_and_portable_code(tmp_path: Path, capability: tuple[int, int], runs: bool) -> None:
     card = dataclasses.replace(CARD, capability=capability)
-    assert rows(machine(tmp_path, cards=(card,), torch=CUDA))["torch"].bad is not runs
+    assert rows(machine(tmp_path, cards=(card,), torch=CUDA))["PyTorch"].bad is not runs
 
 
 def test_a_rasteriser_slower_than_the_card_allows_is_named(tmp_path: Path) -> None:
     slow = dataclasses.replace(machine(tmp_path, cards=(CARD,), torch=CUDA), rasteriser=lambda: ("embree", "no ninja"))
-    assert rows(slow)["rasteriser"].bad and "no ninja" in rows(slow)["rasteriser"].value
-    assert not rows(dataclasses.replace(slow, torch=lambda: CPU))["rasteriser"].bad
+    assert rows(slow)["Rasteriser"].bad and "no ninja" in rows(slow)["Rasteriser"].value
+    assert not rows(dataclasses.replace(slow, torch=lambda: CPU))["Rasteriser"].bad
 
 
 def test_missing_compilers_matter_only_with_a_card(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_little_memory_and_a_folder_that_cannot_be_written(tmp_path: Path) -> No
         machine(tmp_path), free_memory=lambda: (GIB, 16 * GIB), cache_dir=lambda: tmp_path / "file" / "cache"
     )
     found = rows(sick)
-    assert found["free memory"].bad and found["cache folder"].bad and "PATINA_HOME" in found["cache folder"].cure
+    assert found["Free memory"].bad and found["Cache folder"].bad and "PATINA_HOME" in found["Cache folder"].cure
 
 
 def test_a_broken_driver_or_torch_does_not_end_the_report(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_broken_driver_or_torch_does_not_end_the_report(tmp_path: Path) -> Non
         raise StudioError("PyTorch cannot be imported.", "Install it.")
 
     found = rows(dataclasses.replace(machine(tmp_path), cards=broken, torch=missing))
-    assert found["driver"].bad and found["torch"].cure == "Install it." and "cache folder" in found
+    assert found["Driver"].bad and found["PyTorch"].cure == "Install it." and "Cache folder" in found
 
 
 def test_what_nvidia_smi_prints() -> None:
