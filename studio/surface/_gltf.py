@@ -187,6 +187,8 @@ class _Reader:
                 run["face_part"] = np.full(len(run["faces"]), len(parts))
                 parts.append(Part(instance["mesh"], p, node))
                 runs.append(run)
+        if any("COLOR_0" in p["attributes"] for m in self.document.get("meshes", ()) for p in m["primitives"]):
+            self.notes.append("Vertex colours are kept in the file, but not shown.")
         if skipped:
             self.notes.append(f"{skipped} primitive(s) of points or lines: kept in the file, not shown.")
         if not runs:

@@ -51,6 +51,8 @@ def read_obj(data: bytes, folder: _files.Folder) -> Raw:
     if (missing := corners[:, 0] < 0).any():
         raise Damaged(f"the face in line {int(line[missing][0]) + 1} names no vertex")
 
+    if (v.counts >= 6).any():
+        notes.append("Vertex colours are kept in the file, but not shown.")
     solid = f.counts >= 3
     if not solid.all():
         notes.append(f"{int((~solid).sum()):,} face line(s) with fewer than three corners: kept in the file, not shown.")

@@ -67,7 +67,7 @@ def _ears(points: np.ndarray) -> np.ndarray:
         ring = flat[left]
         before, after = np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0)
         convex = _cross2(ring - before, after - ring)
-        ear = next((k for k in np.flatnonzero(convex > 0) if not _holds(ring, k)), None)
+        ear = next((k for k in np.flatnonzero(convex > 0).tolist() if not _holds(ring, k)), None)
         if ear is None:  # crossing itself, or without area: any cut is as good
             ear = int(np.argmax(convex))
         triangles.append([left[ear - 1], left[ear], left[(ear + 1) % n]])

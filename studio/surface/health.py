@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 OVERLAP_LIMIT = 0.05
 """Share of the surface on shared texels up to which overlapping UVs pass without remark."""
 
-_SAMPLES = 4_000_000
+_SAMPLES = 2_000_000
+_TILES = 8
 _RASTER_PX = 1024
 _UV_LIMIT = 1e4
 """UVs beyond this are no places on a texture; they count as out of range and are not rasterised."""
@@ -91,8 +92,8 @@ def health(mesh: Mesh) -> Health:
     uv, finite = mesh.corner_uv, None
     overlap = flipped = outside = zero = spread = None
     if uv is not None:
-        finite = np.isfinite(uv).all(axis=2)
-        known = finite.all(axis=1) & (np.abs(np.where(np.isfinite(uv), uv, 0)) < _UV_LIMIT).all(axis=(1, 2))
+        finite = np.all(np.isfinite(uv), axis=2)
+        known = np.all(finite, axis=1) & (np.abs(np.where(np.isfinite(uv), uv, 0)) < _UV_LIMIT).all(axis=(1, 2))
         safe = np.where(known[:, None, None], uv, 0).astype(np.float64)
         signed = uv_areas(safe)
         solid = area > 0
@@ -152,20 +153,23 @@ def uv_overlap(corner_uv: np.ndarray, face_set: np.ndarray, weight: np.ndarray) 
     """The share (by weight [F]) of faces, with finite UVs [F, 3, 2], on texels that hold another place of the same set too.
 
     Faces are sampled at the centres of a grid of texels with the half-open rule, so that neighbours never share a sample; UVs
-    wrap round, as tiled textures do. The grid is as fine as keeps the number of samples bounded.
+    wrap round, as tiled textures do. The grid is as fine as keeps the number of samples bounded. Faces over more than
+    _TILES tiles are not sampled: of an area of n tiles at least n − 1 lie on shared texels.
     """
-    extent = np.ptp(corner_uv[..., 1], axis=1)
-    cost = max(float(np.abs(uv_areas(corner_uv)).sum()), float(extent.sum()) / _RASTER_PX, 1e-12)
-    size = int(np.clip(np.sqrt(_SAMPLES / cost), 16, _RASTER_PX))
-    face, x, y = _texels(corner_uv * size)
-    if not len(face):
-        return 0.0
+    tiled = np.ptp(corner_uv, axis=1).max(axis=1) > _TILES
+    area = np.abs(uv_areas(corner_uv))
+    part = np.where(tiled, 1 - 1 / np.maximum(area, 1), 0.0)
+    sampled = np.where(tiled[:, None, None], 0.0, corner_uv)
+    rows, texels = float(np.ptp(sampled[..., 1], axis=1).sum()), float(area[~tiled].sum())
+    size = int(np.clip(min(np.sqrt(_SAMPLES / max(texels, 1e-9)), _SAMPLES / max(rows, 1e-9)), 1, _RASTER_PX))
+    face, x, y = _texels(sampled * size)
     texel = (face_set[face].astype(np.int64) * size + y % size) * size + x % size
     shared = np.bincount(texel)[texel] > 1
     samples = np.bincount(face, minlength=len(weight))
-    part = np.divide(np.bincount(face, shared, minlength=len(weight)), samples, out=np.zeros(len(weight)), where=samples > 0)
-    seen = weight * (samples > 0)
-    return float((part * weight).sum() / seen.sum()) if seen.sum() > 0 else 0.0
+    hits = np.bincount(face, shared, minlength=len(weight))
+    part = np.divide(hits, samples, out=part, where=samples > 0)
+    seen = weight * ((samples > 0) | tiled)
+    return float((part * seen).sum() / seen.sum()) if seen.sum() > 0 else 0.0
 
 
 def _texels(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -61,10 +61,20 @@ class Mesh:
         return digest.hexdigest()
 
     def with_uv(self, corner_uv: np.ndarray, note: str) -> Mesh:
-        """This mesh with other UVs [F, 3, 2] (v from the top); `note` says so among its repairs."""
+        """This mesh with other UVs [F, 3, 2] (v from the top); `note` says so among its repairs.
+
+        Texture sets whose UVs change lose their maps, which lie on the old ones.
+        """
         if corner_uv.shape != (len(self.faces), 3, 2):
             raise ValueError(f"corner_uv must be {(len(self.faces), 3, 2)}, not {corner_uv.shape}")
-        return replace(self, corner_uv=_frozen(corner_uv, np.float32), repairs=(*self.repairs, note))
+        uv = _frozen(corner_uv, np.float32)
+        moved = np.ones(len(uv), dtype=bool) if self.corner_uv is None else (uv != self.corner_uv).any(axis=(1, 2))
+        sets, notes = list(self.sets), [*self.repairs, note]
+        for i in np.unique(self.face_set[moved]):
+            if sets[i].base_color is not None or sets[i].metallic_roughness is not None:
+                notes.append(f"The maps of material '{sets[i].name}' lie on other UVs: they stay in the file, but are not shown.")
+                sets[i] = replace(sets[i], base_color=None, metallic_roughness=None)
+        return replace(self, corner_uv=uv, sets=tuple(sets), repairs=tuple(notes))
 
     @classmethod
     def from_arrays(
@@ -230,11 +240,11 @@ def _usable_uv(uv: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
     """UVs without NaN (missing ones become 0), or None where no face has any."""
     if uv is None:
         return None
-    missing = ~np.isfinite(uv).all(axis=(1, 2))
+    missing = ~np.all(np.isfinite(uv), axis=(1, 2))
     if missing.all():
         return None
     if missing.any():
-        notes.append(f"{_count(int(missing.sum()), 'face', 'faces')} without UVs: cannot be painted unless unwrapped.")
+        notes.append(f"{_count(int(missing.sum()), 'face', 'faces')} without UVs.")
         uv = np.where(missing[:, None, None], 0.0, uv)
     return uv
 

@@ -46,22 +46,33 @@ def needs_unwrap(mesh: Mesh) -> str | None:
 
     Overlapping or tiled UVs can; the health report tells of them.
     """
-    uv = mesh.corner_uv
-    if uv is None:
+    useless = _useless(mesh)
+    if not useless:
+        return None
+    if mesh.corner_uv is None:
         return "The mesh has no UVs."
-    if not np.isfinite(uv).all():
-        return "The mesh has UVs that are not numbers."
+    if len(useless) == len(mesh.sets):
+        return "The mesh has no usable UVs."
+    names = " and ".join(f"'{mesh.sets[i].name}'" for i in useless)
+    return f"The mesh has no usable UVs for material{'s' if len(useless) > 1 else ''} {names}."
+
+
+def _useless(mesh: Mesh) -> list[int]:
+    """The texture sets without UVs that can carry a texture: some are no numbers, or most faces have no area in UV."""
+    if mesh.corner_uv is None:
+        return list(range(len(mesh.sets)))
+    uv = mesh.corner_uv.astype(np.float64)
+    nan = ~np.all(np.isfinite(uv), axis=(1, 2))
     solid = areas(mesh.vertices, mesh.faces) > 0
-    flat = np.abs(uv_areas(uv.astype(np.float64))) <= 1e-12
-    if (flat & solid).sum() * 2 > solid.sum():
-        return "Most faces of the mesh have no area in UV."
-    return None
+    flat = solid & (np.abs(uv_areas(np.where(nan[:, None, None], 0, uv))) <= 1e-12)
+    nans, solids, flats = (np.bincount(mesh.face_set, mask, minlength=len(mesh.sets)) for mask in (nan, solid, flat))
+    return np.flatnonzero((nans > 0) | (2 * flats > solids)).tolist()
 
 
 def unwrap(
     mesh: Mesh, *, time_limit_s: float = 300, padding_px: int = 4, size_px: int = 1024
 ) -> Generator[UnwrapProgress, None, Mesh]:
-    """Give every texture set of the mesh new UVs in its own unit square, without overlaps.
+    """Give the texture sets without usable UVs (every one, if all are usable) new ones, free of overlaps, in a unit square each.
 
     Yields progress several times a second and returns the new mesh (`mesh = yield from unwrap(mesh)`). Closing the generator
     ends the process at once. At an atlas of `size_px`, charts keep `padding_px` texels between them and half of that to the
@@ -71,21 +82,28 @@ def unwrap(
         raise StudioError("The mesh needs UVs, and xatlas is not installed.", f"Run 'pip install xatlas'. Or: {_BY_HAND}")
     if not 16 * padding_px <= size_px:
         raise ValueError(f"an atlas of {size_px} texels has no room for a padding of {padding_px}")
+    those = np.isin(mesh.face_set, _useless(mesh) or range(len(mesh.sets)))
     # Windows cannot delete what a killed process still holds for a moment.
     with tempfile.TemporaryDirectory(prefix="patina-unwrap-", ignore_cleanup_errors=True) as folder:
         source, target = Path(folder) / "mesh.npz", Path(folder) / "uv.npy"
         np.savez(
-            source, vertices=mesh.vertices, faces=mesh.faces, face_set=mesh.face_set, padding_px=padding_px, size_px=size_px
+            source,
+            vertices=mesh.vertices,
+            faces=mesh.faces[those],
+            face_set=mesh.face_set[those],
+            padding_px=padding_px,
+            size_px=size_px,
         )
         with open(Path(folder) / "errors.txt", "w+b") as errors:
-            yield from _watched(mesh, [str(source), str(target), str(time_limit_s)], errors, time_limit_s)
-        corner_uv = np.load(target, allow_pickle=False)
+            yield from _watched(int(those.sum()), [str(source), str(target), str(time_limit_s)], errors, time_limit_s)
+        corner_uv = np.zeros((len(mesh.faces), 3, 2), np.float32) if mesh.corner_uv is None else mesh.corner_uv.copy()
+        corner_uv[those] = np.load(target, allow_pickle=False)
     return mesh.with_uv(corner_uv, f"{needs_unwrap(mesh) or 'New UVs were asked for.'} It was unwrapped with xatlas.")
 
 
-def _watched(mesh: Mesh, arguments: list[str], errors: IO[bytes], time_limit_s: float) -> Iterator[UnwrapProgress]:
+def _watched(total: int, arguments: list[str], errors: IO[bytes], time_limit_s: float) -> Iterator[UnwrapProgress]:
     """Run the worker to its end, yielding progress; kill it when the time is up or nobody waits for it any more."""
-    start, total, done = time.monotonic(), len(mesh.faces), 0
+    start, done = time.monotonic(), 0
     # The worker must find this package, even where it is imported from a folder and not installed.
     package = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))

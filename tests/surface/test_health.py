@@ -51,6 +51,8 @@ def test_overlap_of_thin_and_of_many_times_tiled_faces() -> None:
     slivers = np.stack([np.zeros_like(rim[1:]), rim[:-1], rim[1:]], axis=1)
     assert uv_overlap(slivers, np.zeros(299, int), np.ones(299)) < 1e-3
     assert uv_overlap(SQUARE * 3, np.zeros(2, int), np.ones(2)) == 1
+    wild = np.random.default_rng(0).uniform(-9e3, 9e3, (30_000, 3, 2))
+    assert uv_overlap(wild, np.zeros(30_000, int), np.ones(30_000)) > 0.99
 
 
 def test_flipped_and_outside() -> None:

@@ -147,7 +147,23 @@ def test_needs_unwrap() -> None:
     uv[:6] = 0.5
     assert needs_unwrap(box.with_uv(uv, "half")) is None
     uv[:7] = 0.5
-    assert needs_unwrap(box.with_uv(uv, "most")) == "Most faces of the mesh have no area in UV."
+    assert needs_unwrap(box.with_uv(uv, "most")) == "The mesh has no usable UVs."
+    uv = box.corner_uv.copy()
     uv[0, 0, 0] = np.nan
-    assert needs_unwrap(box.with_uv(uv, "NaN")) == "The mesh has UVs that are not numbers."
+    assert needs_unwrap(box.with_uv(uv, "NaN")) == "The mesh has no usable UVs."
     assert needs_unwrap(box.with_uv(box.corner_uv * 0 + box.corner_uv[:1] * 3, "tiled, all over each other")) is None
+
+
+def test_only_sets_without_uvs_are_unwrapped() -> None:
+    """A lid without UVs gets some and loses the map that cannot be placed; the walls keep both to the last bit."""
+    box = two_set_box(2)
+    picture = np.zeros((2, 2, 3), np.uint8)
+    uv = np.where(box.face_set[:, None, None] == 1, 0, box.corner_uv)
+    sets = tuple(dataclasses.replace(s, base_color=picture) for s in box.sets)
+    bare = dataclasses.replace(box, corner_uv=uv, sets=sets)
+    assert needs_unwrap(bare) == "The mesh has no usable UVs for material 'lid'."
+    result, seen = finished(unwrap(bare))
+    np.testing.assert_array_equal(result.corner_uv[box.face_set == 0], box.corner_uv[box.face_set == 0])
+    assert result.sets[0].base_color is picture and result.sets[1].base_color is None
+    assert needs_unwrap(result) is None and seen[-1].total == (box.face_set == 1).sum()
+    assert any("'lid' lie on other UVs" in r for r in result.repairs) and health(result).uv_overlap == 0
