@@ -49,7 +49,7 @@ class _Samples:
     def see(self, cameras: Sequence[Camera]) -> np.ndarray:
         """[V, n] bool: which samples each camera sees."""
         seen = np.zeros((len(cameras), len(self._points)), bool)
-        towards = np.stack([self._directions(c) for c in cameras])
+        towards = np.array([self._directions(c) for c in cameras]).reshape(len(cameras), *self._points.shape)
         view, sample = np.nonzero((towards * self._normals).sum(-1) > MIN_COSINE)
         blocked = self._occlusion.blocked(self._points[sample], self._normals[sample], towards[view, sample])
         seen[view, sample] = ~blocked
