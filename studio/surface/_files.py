@@ -78,7 +78,7 @@ class Folder:
     def __init__(self, mesh: Path) -> None:
         self.root = mesh.parent.resolve()
         self.read_files: dict[Path, str] = {}
-        self.pixels = 0
+        self.pictures: dict[str, np.ndarray | None] = {}
 
     def resolve(self, reference: str) -> Path:
         """The file inside the folder that a relative reference names. Raises Outside for anything that leaves it."""
@@ -120,12 +120,16 @@ class Folder:
             raise MeshError("The mesh holds damaged base64 data.", "Export it again as GLB.") from None
 
     def picture(self, data: bytes, name: str) -> np.ndarray | None:
-        """`decoded`, refused (MeshError) when all pictures of the mesh together exceed four of the largest size."""
-        pixels = decoded(data, name)
-        self.pixels += 0 if pixels is None else pixels.shape[0] * pixels.shape[1]
-        if self.pixels > 4 * MAX_PICTURE_PX**2:
-            raise MeshError("The pictures of this mesh are too large together.", "Reduce them to 8192 × 8192 pixels or less.")
-        return pixels
+        """`decoded`, once for each content.
+
+        Raises MeshError as `decoded` does, and when all pictures of the mesh together exceed four of the largest size.
+        """
+        key = hashlib.sha256(data).hexdigest()
+        if key not in self.pictures:
+            self.pictures[key] = decoded(data, name)
+            if sum(p.shape[0] * p.shape[1] for p in self.pictures.values() if p is not None) > 4 * MAX_PICTURE_PX**2:
+                raise MeshError("The pictures of this mesh are too large together.", "Reduce them to 8192 × 8192 pixels or less.")
+        return self.pictures[key]
 
 
 def decoded(data: bytes, name: str) -> np.ndarray | None:

@@ -113,7 +113,7 @@ class _Reader:
         if a["componentType"] not in _DTYPES or a["type"] not in _WIDTHS:
             raise Damaged(f"accessor {i} has an unknown type")
         dtype, width, count = np.dtype(_DTYPES[a["componentType"]]), _WIDTHS[a["type"]], a["count"]
-        if not 0 <= count <= 3 * MAX_FACES:
+        if not 0 <= count * width <= 9 * MAX_FACES:
             raise Damaged(f"accessor {i} claims {count} elements")
         if "bufferView" in a:
             values = self._strided(a, dtype, width, count)
@@ -149,7 +149,7 @@ class _Reader:
         below = [c for cs in children for c in cs]
         if len(set(below)) != len(below):
             raise Damaged("a node has two parents")
-        roots = [i for i in range(len(nodes)) if i not in set(below)]
+        roots = sorted(set(range(len(nodes))) - set(below))
         self.T: dict[int, np.ndarray] = {}
         todo = [(i, np.eye(4)) for i in roots]
         while todo:

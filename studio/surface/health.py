@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 OVERLAP_LIMIT = 0.05
 """Share of the surface on shared texels up to which overlapping UVs pass without remark."""
 
-_SAMPLES = 2_000_000
-_TILES = 8
+_SAMPLES, _TEXELS = 2_000_000, 16_000_000
+"""Most texel centres that are looked at, and most texels that are kept, for the overlap."""
 _RASTER_PX = 1024
+_TILES = 8
 _UV_LIMIT = 1e4
 """UVs beyond this are no places on a texture; they count as out of range and are not rasterised."""
 
@@ -161,7 +162,8 @@ def uv_overlap(corner_uv: np.ndarray, face_set: np.ndarray, weight: np.ndarray) 
     part = np.where(tiled, 1 - 1 / np.maximum(area, 1), 0.0)
     sampled = np.where(tiled[:, None, None], 0.0, corner_uv)
     rows, texels = float(np.ptp(sampled[..., 1], axis=1).sum()), float(area[~tiled].sum())
-    size = int(np.clip(min(np.sqrt(_SAMPLES / max(texels, 1e-9)), _SAMPLES / max(rows, 1e-9)), 1, _RASTER_PX))
+    budgets = np.sqrt(_SAMPLES / max(texels, 1e-9)), _SAMPLES / max(rows, 1e-9), np.sqrt(_TEXELS / (int(face_set.max()) + 1))
+    size = int(np.clip(min(budgets), 1, _RASTER_PX))
     face, x, y = _texels(sampled * size)
     texel = (face_set[face].astype(np.int64) * size + y % size) * size + x % size
     shared = np.bincount(texel)[texel] > 1
