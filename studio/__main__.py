@@ -179,12 +179,16 @@ def _work(config: Config, mesh: Path, outputs: Outputs, *, resume: bool) -> int:
     """Run with a progress line; Ctrl-C and SIGTERM save what there is."""
     from studio import gain
     from studio.console import Interruption, ProgressLine
-    from studio.job import work
+    from studio.job import Outcome, work
 
     line = ProgressLine()
     try:
         with Interruption(lambda: line.note("Stopping: what there is will be saved. Press again to stop at once.")) as heard:
             outcome = work(config, mesh, outputs, resume=resume, show=line.show, stop=lambda: heard.signal is not None)
+    except StudioError:
+        if heard.signal is None:
+            raise
+        outcome = Outcome(())  # a terminal's Ctrl-C reaches the studio's own processes too, such as the unwrapper
     finally:
         line.close()
     for path in outcome.written:
@@ -204,7 +208,7 @@ def _stopped(outcome: Outcome, number: int | None) -> int:
     if outcome.written:
         print("Stopped; give the same command with --resume to continue.", file=sys.stderr)
     else:
-        print("Stopped before anything was learned; nothing was written.", file=sys.stderr)
+        print("Stopped before there was anything to save.", file=sys.stderr)
     return 128 + (number or 0)
 
 
