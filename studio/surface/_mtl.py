@@ -24,7 +24,7 @@ def read_mtl(library: str, folder: _files.Folder, wanted: list[str], notes: list
     """
     found: dict[str, Material] = {}
     for data in _library(library, folder, notes):
-        for name, values in _described(_files.text(data)).items():
+        for name, values in _described(data).items():
             if name in wanted:
                 found[name] = _material(name, values, folder, notes)
     return found
@@ -43,12 +43,12 @@ def _library(library: str, folder: _files.Folder, notes: list[str]) -> list[byte
     return []
 
 
-def _described(text: str) -> dict[str, dict[str, str]]:
-    """Keyword (lower case) → the rest of its line, for each `newmtl`."""
+def _described(data: bytes) -> dict[str, dict[str, str]]:
+    """Keyword (lower case) → the rest of its line, for each `newmtl`. Each line has its own encoding: files get patched."""
     materials: dict[str, dict[str, str]] = {}
     current: dict[str, str] = {}
-    for line in text.replace("\\\r\n", " ").replace("\\\n", " ").splitlines():
-        word, _, value = line.strip().replace("\t", " ").partition(" ")
+    for line in data.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ").splitlines():
+        word, _, value = _files.text(line).strip().replace("\t", " ").partition(" ")
         if word == "newmtl":
             current = materials.setdefault(value.strip(), {})
         elif word and not word.startswith("#"):

@@ -25,7 +25,7 @@ f -7 -6 \\
   -5 -4
 usemtl Größe #2
 f 1 2 6 3 4
-usemtl plain
+usemtl Glänzend
 s off
 f 1/ 2// 7
 f 1 1 2
@@ -40,8 +40,9 @@ def test_nasty_obj(tmp_path: Path) -> None:
     folder = tmp_path / "Mein Möbel Ordner"
     folder.mkdir()
     (folder / "Größe Stoff.png").write_bytes(png((1, 2, 3)))
-    library = "newmtl Größe #2\nKd .5 .5 .5\nmap_Kd -s 1 1 1 -bm 0.5 Größe Stoff.png\nNs 98\nnewmtl plain\nd 0.5\nPm 1\n"
-    (folder / "meine stoffe.mtl").write_bytes(library.encode("cp1252"))
+    library = "newmtl Größe #2\nKd .5 .5 .5\nmap_Kd -s 1 1 1 -bm 0.5 Größe Stoff.png\nNs 98\n"
+    added = "newmtl Glänzend\nd 0.5\nPm 1\n".encode()  # by a program of today, behind what an old one wrote
+    (folder / "meine stoffe.mtl").write_bytes(library.encode("cp1252") + added)
     path = written(folder, NASTY.format(library="meine stoffe.mtl"), "käse & brot.obj")
     mesh = load(path)
     assert mesh.name == "käse & brot" and len(mesh.faces) == 2 + 3 + 1 + 1 + 1 + 1
@@ -49,11 +50,11 @@ def test_nasty_obj(tmp_path: Path) -> None:
     assert [lines[i].split()[:2] for i in mesh.source.face_item[[0, 2, 5, 8]]] == [
         [b"f", b"-7"], [b"f", b"1"], [b"f", b"1/"], [b"f", b"7"],
     ]  # fmt: skip
-    assert [s.name for s in mesh.sets] == ["Größe #2", "plain", "default"]
+    assert [s.name for s in mesh.sets] == ["Größe #2", "Glänzend", "default"]
     assert mesh.face_set.tolist() == [2, 2, 0, 0, 0, 1, 1, 1, 1]
-    cloth, plain, _ = mesh.sets
+    cloth, shiny, _ = mesh.sets
     assert cloth.base_color[0, 0].tolist() == [1, 2, 3] and cloth.roughness == pytest.approx(math.sqrt(0.02))
-    assert plain.base_factor == (1, 1, 1, 0.5) and plain.metallic == 1
+    assert shiny.base_factor == (1, 1, 1, 0.5) and shiny.metallic == 1
     told = " ".join(mesh.repairs)
     for what in ("1 vertex belonging to no face", "1 face without area", "1 face lying exactly", "fewer than three corners"):
         assert what in told, what
