@@ -12,12 +12,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from studio.errors import DeviceError
 from studio.plug import Socket
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor
 
@@ -63,17 +65,18 @@ class Rasterizer(ABC):
         with torch.no_grad():
             face = self.hits(mesh, cameras, px)
             located = [locate(mesh, camera, view) for camera, view in zip(cameras, face, strict=True)]
-            bary, depth = (torch.stack(tables).to(self.device) for tables in zip(*located, strict=True))
-            return fragments(mesh, tuple(cameras), size_px, supersample, face.to(self.device), bary, depth)
+            tables = (torch.stack(table).to(self.device) for table in zip(*located, strict=True))
+            return fragments(mesh, tuple(cameras), size_px, supersample, *tables)
 
 
-def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each pixel centre looks on its face [px, px]: barycentrics [px, px, 3], depth [px, px] along the view axis; float32.
+def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where each pixel centre looks: its face [px, px], barycentrics [px, px, 3], depth [px, px] along the view axis; float32.
 
     A pixel p = (x, y, 1) on a triangle with homogeneous screen corners c_i = (x_i, y_i, w_i) has perspective-correct barycentrics
     proportional to p · (c_j × c_k), valid for corners behind the eye too (Olano and Greer 1997, Triangle scan conversion using 2D
-    homogeneous coordinates, §3). A backend that decides coverage with less precision may name a face that just misses the pixel's
-    centre: barycentrics are clamped into the face. Zero where face is −1.
+    homogeneous coordinates, §3). A backend that decides coverage on a coarser grid may name the neighbour of the face under the
+    pixel's centre: then the face across the edge is taken; where the surface ends there, the nearest point of the named face.
+    Zero where face is −1.
     """
     import torch
 
@@ -82,25 +85,56 @@ def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor]:
     axis = torch.from_numpy(-camera.T_view_world()[2]).to(device)
     vertices = torch.tensor(mesh.vertices, dtype=torch.float64, device=device)
     corners = torch.tensor(mesh.faces, dtype=torch.int64, device=device)
+    beyond = torch.from_numpy(_across(mesh)).to(device)
 
     c = (vertices @ clip[:, :3].T + clip[:, 3])[corners]
     edges = torch.linalg.cross(c[:, [1, 2, 0]], c[:, [2, 0, 1]])
+    turn = (c[:, 0] * edges[:, 0]).sum(-1).sign()  # which side of each face the eye is on
     depths = (vertices @ axis[:3] + axis[3])[corners]
-    places = (face.flatten() >= 0).nonzero()[:, 0]
-    bary = torch.zeros(px * px, 3, device=device)
-    depth = torch.zeros(px * px, device=device)
-    for place in places.split(CHUNK_PIXELS[device.type]):
-        owner = face.flatten()[place].long()
-        x = ((place % px).double() + 0.5) * (2 / px) - 1
-        y = 1 - ((place // px).double() + 0.5) * (2 / px)
+
+    def weighed(owner: Tensor, x: Tensor, y: Tensor) -> Tensor:
         e = edges[owner]
         areas = e[..., 0] * x[:, None] + e[..., 1] * y[:, None] + e[..., 2]
         total = areas.sum(-1, keepdim=True)
-        weights = torch.where(total == 0, 1 / 3, areas / total).clamp(min=0)
+        return torch.where(total == 0, 1 / 3, areas / total)
+
+    owners = face.flatten().clone()
+    places = (owners >= 0).nonzero()[:, 0]
+    bary = torch.zeros(px * px, 3, device=device)
+    depth = torch.zeros(px * px, device=device)
+    for place in places.split(CHUNK_PIXELS[device.type]):
+        owner = owners[place].long()
+        x = ((place % px).double() + 0.5) * (2 / px) - 1
+        y = 1 - ((place // px).double() + 0.5) * (2 / px)
+        weights = weighed(owner, x, y)
+        for _ in range(2):  # across one edge, or around a corner
+            low, corner = weights.min(-1)
+            off = (low < 0).nonzero()[:, 0]
+            other = beyond[owner[off], corner[off]]
+            theirs = weighed(other.clamp(min=0), x[off], y[off])
+            better = (other >= 0) & (theirs.amin(-1) > low[off]) & (turn[other] == turn[owner[off]])
+            owner[off[better]], weights[off[better]] = other[better], theirs[better]
+        weights = weights.clamp(min=0)
         weights = weights / weights.sum(-1, keepdim=True)
+        owners[place] = owner.to(owners.dtype)
         bary[place] = weights.float()
         depth[place] = (weights * depths[owner]).sum(-1).float()
-    return bary.reshape(px, px, 3), depth.reshape(px, px)
+    return owners.reshape(px, px), bary.reshape(px, px, 3), depth.reshape(px, px)
+
+
+@lru_cache(maxsize=4)
+def _across(mesh: Mesh) -> np.ndarray:
+    """The face [F, 3] int64 beyond the edge opposite each corner, −1 where the surface ends."""
+    import numpy as np
+
+    ends = np.sort(mesh.faces[:, [[1, 2], [2, 0], [0, 1]]].reshape(-1, 2).astype(np.int64), axis=1)
+    key = ends[:, 0] * len(mesh.vertices) + ends[:, 1]
+    order = np.argsort(key, kind="stable")
+    first = np.flatnonzero(key[order][1:] == key[order][:-1])
+    a, b = order[first], order[first + 1]
+    beyond = np.full(len(key), -1, dtype=np.int64)
+    beyond[a], beyond[b] = b // 3, a // 3
+    return beyond.reshape(-1, 3)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from studio import renderers
 from studio.camera import Camera, ring
 from studio.errors import DeviceError, StudioError
 from studio.surface.mesh import Mesh
-from tests.meshes import cube
+from tests.meshes import cube, uv_sphere
 
 CPU = torch.device("cpu")
 CAMERAS = (Camera(30, 20), Camera(200, -50, distance=1.2), Camera(75, 10, orthographic=True), Camera(10, 90))
@@ -74,15 +74,40 @@ def test_silhouette_of_a_sphere_has_its_analytic_area(rasterizer: renderers.Rast
     torch.testing.assert_close(share, torch.full_like(share, np.pi * radius**2 / 4), atol=2e-3, rtol=0)
 
 
-def test_faces_that_miss_the_pixel_are_clamped_and_degenerate_ones_stay_finite() -> None:
-    mesh = Mesh.from_arrays(np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0.0]]), np.array([[0, 1, 2], [0, 0, 1], [1, 3, 2]]))
+class Shaken(Camera):
+    """A camera whose rays miss the pixel centres by up to 1/32 pixel, like a rasteriser that rounds corners to 1/16."""
+
+    def rays(self, size_px: int) -> tuple[np.ndarray, np.ndarray]:
+        origins, directions = super().rays(size_px)
+        right, up, _ = self.frame()
+        shift = np.random.default_rng(0).uniform(-1, 1, (len(directions), 2)) / 32 * 2 / size_px
+        moved = directions + np.tan(np.radians(self.fov_deg / 2)) * (shift[:, :1] * right + shift[:, 1:] * up)
+        return origins, np.ascontiguousarray(moved, dtype=np.float32)
+
+
+def test_a_backend_that_rounds_still_names_the_face_under_the_centre() -> None:
+    ball = uv_sphere(96, 48)
+    exact, _ = renderers.build("embree", CPU)
+    view = exact.rasterize(ball, [Camera(20, 15)], 192)
+    rounded = exact.hits(ball, [Shaken(20, 15)], 192)[0]
+    face, bary, _ = renderers.locate(ball, Camera(20, 15), rounded)
+    both = (rounded >= 0) & view.mask[0]
+    assert (rounded != view.face[0])[both].double().mean() > 3e-3, "rounding names other faces"
+    assert (face != view.face[0])[both].double().mean() < 1e-3, "the centre decides again"
+    inside = both & (view.cosine[0] > 0.15)
+    assert (bary - view.bary[0])[inside & (face == view.face[0])].abs().max() < 1e-5
+
+
+def test_a_pixel_beside_the_surface_takes_its_nearest_point_and_degenerate_faces_stay_finite() -> None:
+    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0.0]])
+    mesh = Mesh.from_arrays(corners, np.array([[0, 1, 2], [0, 0, 1], [1, 3, 2]]))
     face = torch.zeros(8, 8, dtype=torch.int32)
-    face[0] = -1
-    face[1] = 1
-    bary, depth = renderers.locate(mesh, Camera(), face)
+    face[0], face[1] = -1, 1
+    face, bary, depth = renderers.locate(mesh, Camera(), face)
     assert bary.isfinite().all() and bary.min() >= 0 and bary.max() <= 1
     assert (bary[1:].sum(-1) - 1).abs().max() < 1e-6
-    assert (bary[0] == 0).all() and (depth[0] == 0).all() and (depth[1:] > 0).all()
+    assert (face[0] == -1).all() and (bary[0] == 0).all() and (depth[0] == 0).all() and (depth[1:] > 0).all()
+    assert (face[2:4, 4:6] == 2).all(), "the upper right of the square is the other triangle's"
 
 
 def test_best_says_why_not() -> None:
