@@ -12,6 +12,7 @@ never across a depth edge: pixels that an edge runs through show a mix of two su
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,6 +25,9 @@ from studio.sparse import SparseMap, rows_of, stack_of
 from studio.surface.atlas import Atlas
 from studio.surface.fill import Fill
 from studio.texture import Fragments, Taps
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 MIN_COSINE = 0.1
 """Surface seen at a flatter angle than this is not painted."""
@@ -137,7 +141,9 @@ def _edges(mask: Tensor, depth: Tensor, reach: Tensor) -> Tensor:
     return edge
 
 
-def _spread(view: Fragments, given: dict[str, np.ndarray], index: np.ndarray, share: np.ndarray, texels: int):  # noqa: ANN202
+def _spread(
+    view: Fragments, given: dict[str, np.ndarray], index: np.ndarray, share: np.ndarray, texels: int
+) -> csr_matrix:
     """The csr_matrix [h·w, S·T·T] that deposits one view: bilinear reading of the picture, times weight, times taps."""
     from scipy.sparse import csr_matrix
 

@@ -245,7 +245,7 @@ def fragments(
     `face` [V, H, W] int (−1 background), `bary` [V, H, W, 3] and `depth` [V, H, W] at H = W = size_px · supersample, on the
     device where the fragments shall live.
     """
-    face, bary, depth = (torch.as_tensor(x) for x in (face, bary, depth))
+    face, bary, depth = torch.as_tensor(face), torch.as_tensor(bary), torch.as_tensor(depth)
     side = size_px * supersample
     assert face.shape == depth.shape == (len(cameras), side, side), f"face {tuple(face.shape)}, depth {tuple(depth.shape)}"
     assert bary.shape == (*face.shape, 3), f"bary {tuple(bary.shape)}"

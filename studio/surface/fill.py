@@ -10,6 +10,7 @@ and mip levels. A chart on which nothing at all was painted takes, texel by texe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from torch import Tensor
 
 from studio.sparse import SparseMap
 from studio.surface.atlas import Atlas
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 CANDIDATES = 20_000
 """At most this many painted texels are asked for the one nearest in space."""
@@ -91,7 +95,7 @@ class _Pyramid:
         self, painted: np.ndarray, holes: np.ndarray, inside: np.ndarray, claim: np.ndarray, size: int, device: torch.device
     ) -> None:
         """`painted`, `holes` and `inside` (all texels of charts that hold a painted one) are flat texels, `claim` [S·T·T]."""
-        from scipy.sparse import csr_matrix, vstack
+        from scipy.sparse import vstack
 
         bits = int(size).bit_length()
         chart, y, x = _places(inside, claim, size)
@@ -151,7 +155,7 @@ def _interpolated(rows: tuple[np.ndarray, ...], cells: _Cells) -> tuple[np.ndarr
     return row, cell[cell >= 0], weight[cell >= 0]
 
 
-def _normalised(weight: np.ndarray, row: np.ndarray, column: np.ndarray, shape: tuple[int, int]):  # noqa: ANN202
+def _normalised(weight: np.ndarray, row: np.ndarray, column: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
     """A csr_matrix whose rows sum to 1 (or hold nothing)."""
     from scipy.sparse import csr_matrix
 

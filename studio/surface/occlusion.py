@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from studio.errors import DeviceError
+
 if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
 
@@ -20,8 +22,12 @@ class Occlusion:
     """The mesh as an obstacle for rays; the structure is built once."""
 
     def __init__(self, mesh: Mesh) -> None:
-        from embreex.mesh_construction import TriangleMesh
-        from embreex.rtcore_scene import EmbreeScene
+        """Raises DeviceError where the ray engine is not installed."""
+        try:
+            from embreex.mesh_construction import TriangleMesh
+            from embreex.rtcore_scene import EmbreeScene
+        except ImportError as error:
+            raise DeviceError("The ray engine embreex is not installed.", "Install it: pip install embreex") from error
 
         self._scene = EmbreeScene(robust=True)
         TriangleMesh(self._scene, np.array(mesh.vertices, np.float32), np.array(mesh.faces, np.int32))  # embreex wants to write
