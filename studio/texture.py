@@ -245,19 +245,19 @@ def fragments(
     `face` [V, H, W] int (−1 background), `bary` [V, H, W, 3] and `depth` [V, H, W] at H = W = size_px · supersample, on the
     device where the fragments shall live.
     """
-    face, bary, depth = torch.as_tensor(face), torch.as_tensor(bary), torch.as_tensor(depth)
+    faces, weights, depths = torch.as_tensor(face), torch.as_tensor(bary), torch.as_tensor(depth)
     side = size_px * supersample
-    assert face.shape == depth.shape == (len(cameras), side, side), f"face {tuple(face.shape)}, depth {tuple(depth.shape)}"
-    assert bary.shape == (*face.shape, 3), f"bary {tuple(bary.shape)}"
-    hit = face >= 0
+    assert faces.shape == depths.shape == (len(cameras), side, side), f"face {tuple(faces.shape)}, depth {tuple(depths.shape)}"
+    assert weights.shape == (*faces.shape, 3), f"bary {tuple(weights.shape)}"
+    hit = faces >= 0
     return Fragments(
         size_px=size_px,
         supersample=supersample,
         cameras=tuple(cameras),
-        face=face.long(),
-        bary=(bary * hit[..., None]).float(),
-        depth=(depth * hit).float(),
-        corners=Corners.of(mesh).to(face.device),
+        face=faces.long(),
+        bary=(weights * hit[..., None]).float(),
+        depth=(depths * hit).float(),
+        corners=Corners.of(mesh).to(faces.device),
     )
 
 
