@@ -62,15 +62,20 @@ class Environment:
         return self._sampled(self.specular, direction, roughness.clamp(0, 1) * (LEVELS - 1))
 
     def _sampled(self, maps: Tensor, direction: Tensor, level: Tensor) -> Tensor:
+        """Bilinear in a level, linear between two; levels lie below each other in one picture, which every device can sample."""
+        levels, rows, columns = maps.shape[2:]
         x, y, z = direction.unbind(-1)
-        columns, levels = maps.shape[-1] - 2, maps.shape[2]
         turns = torch.atan2(x, -z) / (2 * math.pi) + 0.5 + self.azimuth_deg / 360
-        u = (turns % 1 * columns + 1) / (columns + 2) * 2 - 1
-        v = torch.acos(y.clamp(-1, 1)) / math.pi * 2 - 1
-        w = (level + 0.5) / levels * 2 - 1
-        grid = torch.stack([u, v, w], dim=-1)[None, None, None]
-        sampled = F.grid_sample(maps.to(grid.dtype), grid, mode="bilinear", padding_mode="border", align_corners=False)
-        return sampled[0, :, 0, 0].T
+        column = turns % 1 * (columns - 2) + 1
+        row = (torch.acos(y.clamp(-1, 1)) / math.pi * rows).clamp(0.5, rows - 0.5)
+        picture = maps.flatten(2, 3).to(direction.dtype)
+
+        def at(number: Tensor) -> Tensor:
+            grid = torch.stack([column / columns, (row + rows * number) / (rows * levels)], dim=-1)[None, None] * 2 - 1
+            return F.grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)[0, :, 0].T
+
+        below = level.detach().floor().clamp(max=max(levels - 2, 0))
+        return at(below) if levels == 1 else torch.lerp(at(below), at(below + 1), (level - below)[:, None])
 
 
 def names() -> list[str]:

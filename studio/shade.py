@@ -76,6 +76,7 @@ class Shader:
         self._tone = TONES[tone]
         self._taps, self._gain, self._background = taps, 2.0**exposure_ev, background
         self._environment = environment.to(fragments.device)
+        self._table = fg_table().to(fragments.device)[None]
         self.alpha = taps.alpha
         self._seen = self.alpha[:, 0] > 0
         facing = torch.where(fragments.cosine < 0, -1.0, 1.0)[..., None]  # surfaces are lit on the side that is seen
@@ -109,8 +110,7 @@ class Shader:
         nv, irradiance = self._nv.to(dtype), self._irradiance.to(dtype)
         colour = linear_from_srgb(base_color.clamp(0, 1))
         at = torch.stack([nv, roughness.clamp(0, 1)], dim=-1)[None] * 2 - 1
-        table = fg_table().to(nv.device, dtype)[None]
-        scale, bias = F.grid_sample(table, at, align_corners=True, padding_mode="border")[0, :, :, 0, None]
+        scale, bias = F.grid_sample(self._table.to(dtype), at, align_corners=True, padding_mode="border")[0, :, :, 0, None]
         lost = 1 - (scale + bias)
 
         def microfacets(f0: Tensor) -> tuple[Tensor, Tensor]:
