@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -148,6 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from studio.console import say, survive_any_encoding
 
     survive_any_encoding()
+    # Read when torch is loaded. Threads that spin at barriers are many times slower as soon as any other program wants a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     commands = {"bake": bake, "demo": demo, "doctor": doctor, "plugs": plugs}
     try:
