@@ -109,14 +109,18 @@ def join(sheets: Sequence[Sheet], material: str, colour: tuple[float, float, flo
 def pack(flat: np.ndarray, faces: np.ndarray, chart: np.ndarray) -> np.ndarray:
     """Lay charts out in the unit square at the largest common scale: uv [N, 2], v down.
 
-    `flat` [N, 2] are isometric coordinates with y up, `chart` [N] says whose they are. Charts come largest first; each may be
-    turned by quarters and drops to where it lies lowest on the skyline of those before it, PADDING_PX apart at ATLAS_PX.
+    `flat` [N, 2] are isometric coordinates with y up, `chart` [N] says whose they are; mirrored charts are mirrored back. Charts
+    come largest first; each may be turned by quarters and drops to where it lies lowest on the skyline of those before it,
+    PADDING_PX apart at ATLAS_PX.
     """
     edges = np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1), axis=0)
+    corner = flat[faces]
+    doubled = np.linalg.det(corner[:, 1:] - corner[:, :1])
+    mirrored = np.bincount(chart[faces[:, 0]], weights=doubled) < 0
     charts = []
     for k in range(chart.max() + 1):
         members, inner = np.flatnonzero(chart == k), edges[chart[edges[:, 0]] == k]
-        turn = _tight_turn(flat[members])
+        turn = _tight_turn(flat[members]) * ([[-1.0, 1.0]] if mirrored[k] else 1.0)
         along = [flat[inner[:, 0]] * (1 - t) + flat[inner[:, 1]] * t for t in np.linspace(0, 1, 9)]
         dense = np.concatenate(along) @ turn
         charts.append((members, turn, dense, np.prod(np.ptp(dense, axis=0))))

@@ -84,6 +84,7 @@ def test_uvs_fill_the_unit_square_evenly(name: str) -> None:
     stretch = np.linalg.svd(np.stack([du, (e[:, 1] - along[:, None] * du) / height[:, None]], axis=2), compute_uv=False)
     area = first * height
     assert np.average(stretch[:, 0] < 2 * stretch[:, 1], weights=area) > 0.97, "little stretch"
+    assert (np.linalg.det(e) < 0).all(), "v points down: a face that is not mirrored turns clockwise in (u, v)"
     for s in range(len(mesh.sets)):
         own = mesh.face_set == s
         density = np.sqrt(stretch[own].prod(axis=1))
