@@ -59,7 +59,7 @@ class Mirror(nn.Module):
         self.portions = _portions(large, most)
         total = int(atlas.valid.sum())
         self.notes = (
-            f"The mirror plane comes from {plane.origin}: {plane.confidence:.0%} of the surface is mirrored, {plane.error:.2%} off.",
+            f"The mirror plane is from {plane.origin}: {plane.confidence:.0%} of the surface is mirrored, {plane.error:.2%} off.",
             f"{len(texel)} of {total} texels are compared; {pairs.own} are their own mirror image and {pairs.alone} have none.",
         )
 
