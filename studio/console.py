@@ -50,8 +50,9 @@ class ProgressLine:
         inner = self._paced(progress, inside=progress.checkpoint is None and bool(self._outer))
         if progress.checkpoint is not None:
             score = progress.metrics.get("score")
-            self._outer = inner + (f", score {score:.4f}" if score is not None else "")
-            inner = ""
+            inner += f", score {score:.4f}" if score is not None else ""
+            # What comes after the last iteration is a stage of its own again.
+            self._outer, inner = ("", inner) if progress.step >= progress.total else (inner, "")
         if progress.message and progress.message not in self._said:
             self._said.add(progress.message)
             self.note(progress.message)

@@ -21,7 +21,7 @@ surface camera
 texture environment
 bake
 shade coverage progress
-renderers critics still
+renderers critics
 still
 generators exporters rewards sheet
 judge preferences replay

@@ -56,6 +56,18 @@ def test_steps_inside_an_iteration_stand_behind_it() -> None:
     assert screen.line() == "learning 3/10, 30.0 s/it, ETA 3:30, score 0.2500 | sampling 2/4"
 
 
+def test_after_the_last_iteration_a_stage_stands_alone_again() -> None:
+    screen, clock = Screen(), Clock()
+    line = ProgressLine(screen, clock=clock)
+    line.show(iteration(9))
+    clock.now += 5
+    line.show(iteration(10))
+    assert screen.line() == "learning 10/10, 0.20 it/s"
+    clock.now += 5
+    line.show(Progress("measuring after", 1, 8))
+    assert screen.line() == "measuring after 1/8"
+
+
 def test_a_stage_that_begins_again_is_timed_again() -> None:
     screen, clock = Screen(), Clock()
     line = ProgressLine(screen, clock=clock)
