@@ -96,6 +96,8 @@ class Objective:
         self._look, self._live = look, live
         self._norms: dict[str, list[float]] = {t.name: [] for t in terms}
         self.journal: list[tuple[int, dict[str, Any]]] = []
+        self.painted: Painted | None = None
+        """What the painter made last."""
 
     # -- settings -----------------------------------------------------------------------------------------------------------
 
@@ -118,12 +120,13 @@ class Objective:
         pictures = decode(self.painter, rollout.x0)
         with torch.no_grad():
             colour = self.baker.bake(pictures).clamp(0, 1)
-        return Painted(self.base.with_channel("base_color", colour), pictures, rollout)
+        self.painted = Painted(self.base.with_channel("base_color", colour), pictures, rollout)
+        return self.painted
 
     # -- scoring ------------------------------------------------------------------------------------------------------------
 
-    def look(self, base_color: Tensor, *, step: int = 0) -> Look:
-        """The look at base colours [S, 3, T, T] that every reward is given; held-out looks all belong to step 0."""
+    def look(self, base_color: Tensor, *, step: int | None = None) -> Look:
+        """The look at base colours [S, 3, T, T] that every reward is given; without a step nothing is left to chance."""
         return Look(base_color=base_color, atlas=self.atlas, prompt=self.prompt, pictures=self._look(base_color), step=step)
 
     def raw(self, texture: Texture) -> dict[str, float]:
@@ -161,7 +164,7 @@ class Objective:
     def _finite(term: Term, value: Tensor) -> float:
         if not torch.isfinite(value):
             raise StudioError(f"The reward '{term.name}' became {float(value)}.", "Switch it off or lower its weight, then continue.")
-        return float(value)
+        return float(value.detach())
 
     # -- learning -----------------------------------------------------------------------------------------------------------
 

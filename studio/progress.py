@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from studio.surface.mesh import Mesh
     from studio.texture import Texture
 
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 class Result:
     """What a finished run leaves behind."""
 
+    mesh: Mesh
+    """The mesh as it was painted: unwrapped, where that was needed."""
     texture: Texture
     """The final texture of the run's own seed."""
     painted: frozenset[str]
@@ -46,6 +49,8 @@ class Progress:
     """Raw rewards by name, plus `score` (their weighted sum), `drift`, `gradient`."""
     texture: Texture | None = None
     """The texture as it stands, when this moment made a new one."""
+    mesh: Mesh | None = None
+    """The mesh that `texture` belongs to, wherever there is a texture."""
     pictures: Tensor | None = None
     """The generator's current guess of its views [V, 3, h, w], while it denoises."""
     checkpoint: Callable[[], dict[str, Any]] | None = None

@@ -237,7 +237,7 @@ def vocabulary() -> list[str]:
     """Every word of every sentence, and the function words, sorted."""
     sentences = [s for m in MATERIALS.values() for s in (*m.sentences, *m.usual)]
     names = [*COLOURS, *(s for said in SYNONYMS.values() for s in said), *NOUNS, *SIZES, *FILLERS, "dark deep light pale"]
-    function = "a an the with of in on and or to from by for at is are it its this that made like as very some all over"
-    function += " colour color coloured textured"
+    function = "a an the with of in on and or to from by for at is are it its made like as very some all over"
+    function += " colour color coloured texture"
     text = " ".join([*sentences, *WRAPS, *names, function])
     return sorted(set(re.findall(r"[a-z]+", re.sub(r"\{.\}", " ", text.lower()))))

@@ -68,6 +68,11 @@ class Atlas:
         names = ("face", "bary", "chart", "claim", "nearest", "shared", "face_chart", "corners")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
+    def dilated(self, texels: Tensor) -> Tensor:
+        """Texels [S, C, T, T] with every gutter texel replaced by the nearest one of the chart that claims it."""
+        flat = texels.movedim(1, -1).reshape(-1, texels.shape[1])
+        return flat[self.nearest.flatten()].reshape(*texels.movedim(1, -1).shape).movedim(-1, 1)
+
     @cached_property
     def valid(self) -> Tensor:
         """[S, T, T] bool: the texel's centre lies inside a face."""

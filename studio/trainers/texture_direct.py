@@ -34,7 +34,7 @@ class TextureDirect(Trainer):
             painted = yield from objective.paint(objective.seed)
             texture = painted.texture
         else:
-            texture = objective.base.with_channel("base_color", resume["base_color"].to(objective.baker.device))
+            texture = objective.base.with_channel("base_color", resume["base_color"].to(objective.atlas.device))
         colour = texture.channels["base_color"].clone().requires_grad_()
         adam = torch.optim.Adam([colour], lr=self.rate)
         if resume is not None:
@@ -49,7 +49,7 @@ class TextureDirect(Trainer):
             adam.step()
             with torch.no_grad():
                 colour.clamp_(0, 1)
-                texture = texture.with_channel("base_color", objective.baker.refill(colour))
+                texture = texture.with_channel("base_color", objective.atlas.dilated(colour))
 
             def state(done: int = iteration + 1) -> dict[str, Any]:
                 return {"iteration": done, "base_color": colour.detach().cpu().clone(), "optimiser": copy.deepcopy(adam.state_dict())}

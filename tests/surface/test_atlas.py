@@ -171,3 +171,11 @@ def test_what_cannot_be_an_atlas_is_said() -> None:
         build_atlas(bare, 64)
     with pytest.raises(StudioError, match="3 texels"):
         build_atlas(quad(), 3)
+
+
+def test_dilation_changes_only_the_gutter_and_fills_it_from_its_chart() -> None:
+    atlas = build_atlas(cube(), 48)
+    texels = torch.where(atlas.valid[:, None], atlas.chart[:, None].float(), torch.full((1, 1, 48, 48), -7.0))
+    out = atlas.dilated(texels)
+    assert torch.equal(out[atlas.valid[:, None]], texels[atlas.valid[:, None]])
+    assert torch.equal(out[:, 0], atlas.claim.float())

@@ -1,0 +1,219 @@
+"""The whole studio in one function: a config and a mesh → progress, and at the end a texture with its report and receipt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from studio import __version__, device
+from studio.bake import Baker, supersample
+from studio.config import Config
+from studio.coverage import consistency_psnr, coverage, painting_cameras, seam_error
+from studio.errors import StudioError
+from studio.objective import Live, Objective, Term
+from studio.progress import Progress, Result
+from studio.renderers import build as build_renderer
+from studio.reward_views import RewardViews
+from studio.rewards import notes
+from studio.surface.atlas import build_atlas
+from studio.surface.mesh import Mesh, load
+from studio.surface.seams import seams
+from studio.surface.unwrap import needs_unwrap, unwrap
+from studio.texture import Texture
+
+SHOWN_SEEDS = 4
+"""Textures of this many held-out seeds are kept for pictures: the first ones, never chosen ones."""
+
+
+def run(
+    config: Config, mesh: Mesh | str | Path, live: Callable[[], Live] | None = None, *, resume: Mapping[str, Any] | None = None
+) -> Iterator[Progress]:
+    """Texture `mesh` as `config` says, yielding at every step; the last progress carries the `Result`.
+
+    `live` is asked once per iteration for the settings that may change while running. `resume` is what an earlier run's
+    `Progress.checkpoint()` gave; it continues to the same numbers. Raises StudioError for anything the user can mend.
+    """
+    seconds: dict[str, float] = {}
+    where = device.device(config.device)
+    if resume is not None:
+        _check_resume(config, resume)
+
+    with _timed("mesh", seconds):
+        yield Progress("reading the mesh", 0, 1)
+        mesh = mesh if isinstance(mesh, Mesh) else load(mesh)
+        if reason := needs_unwrap(mesh):
+            yield Progress("unwrapping", 0, len(mesh.faces), message=reason)
+            mesh = yield from _unwrapped(mesh, config.atlas_px)
+        for repair in mesh.repairs:
+            yield Progress("reading the mesh", 1, 1, message=repair)
+        if resume is not None and resume["mesh"] != mesh.hash:
+            raise StudioError("The checkpoint belongs to another mesh.", "Resume with the mesh it was made for, or start anew.")
+
+    with _timed("surface", seconds):
+        rasterizer, notice = build_renderer(config.renderer, where)
+        yield Progress("preparing the surface", 0, 4, message=notice or "")
+        atlas = build_atlas(mesh, config.atlas_px)
+        yield Progress("preparing the surface", 1, 4)
+        cameras = painting_cameras(mesh, atlas, count=config.views, max_count=config.max_views)
+        covered = coverage(mesh, atlas, cameras)
+        yield Progress("preparing the surface", 2, 4)
+        error = seams(mesh, atlas)
+        atlas = atlas.to(where)
+        base = Texture.from_mesh(mesh, config.atlas_px).to(where)
+
+    with _timed("generator", seconds):
+        for stage in config.generator.stages():
+            yield Progress(stage, 0, 1)
+        painter = config.generator.build(device=where)
+        for word, near in painter.words(config.prompt).unknown:
+            hint = f"; the nearest it knows is '{near}'" if near else ""
+            yield Progress("reading the prompt", 1, 1, message=f"The generator does not know the word '{word}'{hint}.")
+
+    with _timed("bake", seconds):
+        yield Progress("preparing the surface", 3, 4)
+        px = painter.view_px
+        baker = Baker(rasterizer.rasterize(mesh, cameras, px, supersample=supersample(atlas, px)), atlas)
+        scene = painter.scene(config.prompt, rasterizer.rasterize(mesh, cameras, px), baker=baker)
+        yield Progress("preparing the surface", 4, 4)
+
+    with _timed("rewards", seconds):
+        terms = []
+        for i, w in enumerate(config.rewards):
+            terms.append(Term(w.name, w.reward.build(mesh, atlas, where)))
+            said = notes(terms[-1].score)
+            yield Progress("preparing the rewards", i + 1, len(config.rewards), message=" ".join((f"{w.name}:", *said)) if said else "")
+    objective = Objective(
+        painter=painter,
+        scene=scene,
+        baker=baker,
+        atlas=atlas,
+        base=base,
+        terms=terms,
+        prompt=config.prompt,
+        seed=config.seed,
+        look=RewardViews(mesh, atlas, base, rasterizer, cameras, seed=config.seed),
+        live=live or (lambda: Live(weights=config.weights())),
+    )
+
+    seeds = tuple(range(config.held_out)) if config.trainer.learns else ()
+    with _timed("before", seconds):
+        before, raw_before = yield from _held_out(objective, seeds, "measuring before")
+    steps: list[dict[str, float]] = []
+    if resume is not None:
+        objective.restore(resume["objective"])
+        steps = [dict(s) for s in resume["steps"]]
+
+    with _timed("train", seconds):
+        training = config.trainer.train(objective, iterations=config.iterations, resume=resume["trainer"] if resume else None)
+        texture = yield from _watched(training, config, mesh, objective, steps)
+    raw, painted = objective.raw(texture), objective.painted
+    with _timed("after", seconds):
+        after, raw_after = yield from _held_out(objective, seeds, "measuring after")
+
+    report = {
+        "prompt": config.prompt,
+        "seed": config.seed,
+        "device": str(where),
+        "renderer": rasterizer.name,
+        "steps": steps,
+        "held_out_seeds": list(seeds),
+        "before": _mean(raw_before) or (steps[0] if steps else raw),
+        "after": _mean(raw_after) or raw,
+        "per_seed": {str(s): {"before": b, "after": a} for s, b, a in zip(seeds, raw_before, raw_after, strict=True)},
+        "coverage": covered,
+        "seam_error": seam_error(texture, error),
+        "consistency_psnr": consistency_psnr(painted.pictures, baker, painted.texture) if painted else None,
+        "seconds": {stage: round(s, 3) for stage, s in seconds.items()},
+        "peak_memory_bytes": device.peak_memory_bytes(where),
+    }
+    receipt = {
+        "prompt": config.prompt,
+        "seed": config.seed,
+        "config": config.table(),
+        "weights": [{"iteration": i, **settings} for i, settings in objective.journal],
+        "scores": raw,
+        "renderer": rasterizer.name,
+        "versions": {"patina-studio": __version__, "torch": torch.__version__},
+    }
+    lora = painter.lora_state() if config.trainer.learns else {}
+    result = Result(mesh, texture, frozenset({"base_color"}), report, receipt, before, after, lora)
+    yield Progress("done", 1, 1, metrics=raw, texture=texture, mesh=mesh, result=result)
+
+
+@contextmanager
+def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Adds the wall time spent inside to the stage's."""
+    start = time.perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _check_resume(config: Config, resume: Mapping[str, Any]) -> None:
+    """Raises StudioError when a checkpoint cannot continue this config; more iterations are welcome."""
+    try:
+        same = resume["config"] == replace(config, iterations=0).to_toml()
+        resume["mesh"], resume["objective"], resume["trainer"], resume["steps"]
+    except (KeyError, TypeError):
+        raise StudioError("The checkpoint is damaged.", "Delete it and start without --resume.") from None
+    if not same:
+        raise StudioError("The checkpoint was made with other settings.", "Give the same ones again, or start without --resume.")
+
+
+def _unwrapped(mesh: Mesh, size_px: int) -> Generator[Progress, None, Mesh]:
+    steps = unwrap(mesh, size_px=size_px)
+    while True:
+        try:
+            p = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield Progress("unwrapping", p.done, p.total)
+
+
+def _held_out(objective: Objective, seeds: Sequence[int], stage: str) -> Generator[Progress, None, tuple[tuple[Texture, ...], list]]:
+    """Paint and score seeds that are never trained on: the first SHOWN_SEEDS textures, all raw rewards."""
+    shown, raw = [], []
+    for n, seed in enumerate(seeds):
+        for _ in (steps := _Value(objective.paint(seed))):
+            yield Progress(stage, n, len(seeds))
+        texture = steps.value.texture
+        raw.append(objective.raw(texture))
+        shown += [texture] if n < SHOWN_SEEDS else []
+    return tuple(shown), raw
+
+
+class _Value:
+    """Iterates a generator and keeps what it returns."""
+
+    def __init__(self, steps: Generator[Any, None, Any]) -> None:
+        self._steps, self.value = steps, None
+
+    def __iter__(self) -> Iterator[Any]:
+        self.value = yield from self._steps
+
+
+def _watched(
+    training: Iterator[Progress], config: Config, mesh: Mesh, objective: Objective, steps: list[dict[str, float]]
+) -> Generator[Progress, None, Texture]:
+    """The trainer's progress, with each iteration's rewards noted and checkpoints that hold the whole run."""
+    watched = _Value(training)  # type: ignore[arg-type]
+    for p in watched:
+        if p.checkpoint is not None:
+            steps.append({t.name: p.metrics[t.name] for t in objective.terms})
+            p = replace(p, checkpoint=lambda of=p.checkpoint: _state(of(), config, mesh, objective, steps))
+        yield replace(p, mesh=mesh) if p.texture is not None else p
+    return watched.value
+
+
+def _state(trainer: dict[str, Any], config: Config, mesh: Mesh, objective: Objective, steps: list[dict[str, float]]) -> dict[str, Any]:
+    made_with = replace(config, iterations=0).to_toml()
+    return {"config": made_with, "mesh": mesh.hash, "trainer": trainer, "objective": objective.state(), "steps": [dict(s) for s in steps]}
+
+
+def _mean(raw: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: sum(r[name] for r in raw) / len(raw) for name in raw[0]} if raw else {}
