@@ -11,7 +11,10 @@ UP = (0.0, 1.0, 0.0)
 
 
 def vase() -> list[Part]:
-    """A turned vase, 30 cm tall, hollow, with a foot and a rolled lip."""
+    """A turned vase, 30 cm tall, with a foot and a rolled lip.
+
+    It is hollow to the bottom of its neck only: nobody sees deeper, and no ring of cameras could paint it.
+    """
     outside = [
         (0.0, 0.004),
         (0.018, 0.0038),
@@ -36,23 +39,18 @@ def vase() -> list[Part]:
         (0.0520, 0.3028),
         (0.0475, 0.2985),
         (0.0400, 0.286),
-        (0.0370, 0.268),
-        (0.0425, 0.246),
-        (0.061, 0.216),
-        (0.0805, 0.178),
-        (0.085, 0.138),
-        (0.0735, 0.092),
-        (0.054, 0.047),
-        (0.040, 0.020),
-        (0.030, 0.0125),
-        (0.015, 0.0102),
-        (0.0, 0.010),
+        (0.0368, 0.270),
+        (0.0360, 0.258),
+        (0.0315, 0.2485),
+        (0.0220, 0.2440),
+        (0.011, 0.2430),
+        (0.0, 0.2428),
     ]
-    profile = curve(outside + inside, 150)
+    profile = curve(outside + inside, 120)
     profile[[0, -1], 0] = 0.0
     rises = np.argmax(profile[:, 1])
     foot = int(np.argmin(np.where(np.arange(len(profile)) < rises, profile[:, 1], 1.0)))
-    floor = int(rises + np.argmin(np.abs(profile[rises:, 0] - 0.036) + (profile[rises:, 1] > 0.03)))
+    floor = int(rises + np.argmin(np.abs(profile[rises:, 0] - 0.0315) + (profile[rises:, 1] > 0.25)))
     return [join(turned(profile, [foot, int(rises), floor], 96), "glaze", (0.80, 0.78, 0.74), 0.35)]
 
 
