@@ -222,7 +222,8 @@ def _torch(torch: Torch, found: list[Card]) -> Row:
     if torch.sees == 0:
         return Row("PyTorch", f"{value}: it cannot use the {card.name} with driver {card.driver}", True, _revive(torch, card))
     if card.capability and torch.architectures and not _holds(torch.architectures, card.capability):
-        return Row("PyTorch", f"{value}: it has no code for the {card.name}", True, f"Install another build: {install_torch(card)}")
+        cure = f"Install another build: {install_torch(card)}"
+        return Row("PyTorch", f"{value}: it has no code for the {card.name}", True, cure)
     return Row("PyTorch", f"{value}, uses {torch.sees} card(s)")
 
 

@@ -139,7 +139,7 @@ class _Unfinished:
             return ()
         with files.replacing(outputs.checkpoint) as temporary:
             torch.save(self.checkpoint, temporary)
-        if self.best is None or self.best.texture is None:
+        if self.best is None or self.best.texture is None or self.best.mesh is None:
             return (outputs.checkpoint,)
         receipt = {"config": self.config.table(), "unfinished": True, "iteration": self.best.step, "score": _score(self.best)}
         asset = Asset(mesh=self.best.mesh, texture=self.best.texture.to("cpu"), receipt=receipt)
