@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
     from studio.texture import Fragments
 
+WALK = 8
+"""At most this many faces are tried between the one a backend names and the one under the pixel's centre."""
 LARGEST_PX = 16384
 """The largest side of a rasterised picture, supersampling included."""
 CHUNK_PIXELS = {"cpu": 1 << 14, "cuda": 1 << 22}
@@ -89,7 +91,7 @@ def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor, Te
 
     c = (vertices @ clip[:, :3].T + clip[:, 3])[corners]
     edges = torch.linalg.cross(c[:, [1, 2, 0]], c[:, [2, 0, 1]])
-    turn = (c[:, 0] * edges[:, 0]).sum(-1).sign()  # which side of each face the eye is on
+    turn = (c[:, 0] * edges[:, 0]).sum(-1).sign()  # 1: the eye sees the face from outside
     depths = (vertices @ axis[:3] + axis[3])[corners]
 
     def weighed(owner: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -107,12 +109,15 @@ def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor, Te
         x = ((place % px).double() + 0.5) * (2 / px) - 1
         y = 1 - ((place // px).double() + 0.5) * (2 / px)
         weights = weighed(owner, x, y)
-        for _ in range(2):  # across one edge, or around a corner
+        for _ in range(WALK):  # across an edge, around a corner, over slivers
             low, corner = weights.min(-1)
             off = (low < 0).nonzero()[:, 0]
             other = beyond[owner[off], corner[off]]
             theirs = weighed(other.clamp(min=0), x[off], y[off])
-            better = (other >= 0) & (theirs.amin(-1) > low[off]) & (turn[other] == turn[owner[off]])
+            closer = (theirs.amin(-1) > low[off]) & (turn[other] == turn[owner[off]])
+            better = (other >= 0) & (closer | (turn[other] > turn[owner[off]]))  # a silhouette belongs to its front face
+            if not better.any():
+                break
             owner[off[better]], weights[off[better]] = other[better], theirs[better]
         weights = weights.clamp(min=0)
         weights = weights / weights.sum(-1, keepdim=True)

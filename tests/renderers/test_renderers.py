@@ -35,7 +35,8 @@ def test_every_located_point_lies_on_its_pixels_ray(rasterizer: renderers.Raster
     assert hit.any() and not (camera.distance > 2 and hit.all())
     point = view.position.reshape(-1, 3)[hit].double()
     along = ((point - origins[hit]) * directions[hit]).sum(-1, keepdim=True)
-    assert (point - origins[hit] - along * directions[hit]).abs().max() < 1e-6
+    grid = 1 / 16 if rasterizer.name == "nvdiffrast" else 0  # of a pixel: how far beyond the silhouette a hit may lie
+    assert (point - origins[hit] - along * directions[hit]).abs().max() < 1e-6 + grid * 2 * camera.half_height() / 48
     back = torch.from_numpy(camera.frame()[2])
     axial = ((torch.from_numpy(camera.position()) - point) * back).sum(-1)
     torch.testing.assert_close(view.depth.flatten()[hit].double(), axial, atol=1e-6, rtol=0)
