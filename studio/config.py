@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studio import generators, renderers, rewards, resources, trainers
+from studio import generators, renderers, resources, rewards, trainers
 from studio.errors import StudioError, unknown
 from studio.generators import Generator
 from studio.plug import Socket, checked, knob, knobs
@@ -54,7 +54,7 @@ class Config:
     atlas_px: int = knob(1024, "Side of the exported texture.", low=256, high=4096, unit="px")
     views: int = knob(6, "Pictures painted together; more are added until the mesh is covered.", low=1, high=16)
     max_views: int = knob(8, "Never more pictures than this.", low=1, high=16)
-    held_out: int = knob(0, "Seeds that are never trained on, painted before and after learning to measure the gain.", low=0, high=64)
+    held_out: int = knob(0, "Seeds never trained on, painted before and after learning to measure the gain.", low=0, high=64)
     device: str = knob("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps.")
     renderer: str = knob("auto", "Which rasteriser: auto, embree, nvdiffrast.")
 
@@ -84,8 +84,8 @@ class Config:
 def parse(table: Mapping[str, Any], *, base: Config | None = None) -> Config:
     """`base` (or the defaults) changed by a possibly partial table of settings.
 
-    A plug table without a name changes the base's plug; with another name it replaces it. Raises StudioError for anything unknown,
-    of the wrong type or out of range, with the nearest valid name.
+    A plug table without a name changes the base's plug; with another name it replaces it. Raises StudioError for anything
+    unknown, of the wrong type or out of range, with the nearest valid name.
     """
     base = base or Config()
     fields = {"generator", "trainer", "rewards", *knobs(Config)}
@@ -152,7 +152,8 @@ def _reward(name: str, values: Any, base: Weighted | None) -> Weighted:
     kind = rewards.SOCKET.load(name)
     weight = values.get("weight", base.weight if base else kind.default_weight)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= WEIGHT_LIMIT:
-        raise StudioError(f"The weight of '{name}' cannot be {weight!r}.", f"Give a number between -{WEIGHT_LIMIT:g} and {WEIGHT_LIMIT:g}.")
+        problem = f"The weight of '{name}' cannot be {weight!r}."
+        raise StudioError(problem, f"Give a number between -{WEIGHT_LIMIT:g} and {WEIGHT_LIMIT:g}.")
     settings = {k: v for k, v in values.items() if k != "weight"}
     return Weighted(name, float(weight), rewards.SOCKET.make(name, **{**(_values(base.reward) if base else {}), **settings}))
 

@@ -1,8 +1,8 @@
 """What a trainer is handed: a painter on a mesh, weighted rewards with their own texture gradients, and the live settings.
 
-Methods §2: every reward gives its own gradient g_i = dr_i/dT; the push is Σ weight_i · g_i / n_i, where n_i is the running mean of
-‖g_i‖ over the first 20 iterations, floored and then frozen. Equal weights therefore push equally, and a reward that saturates
-fades instead of blowing up.
+Methods §2: every reward gives its own gradient g_i = dr_i/dT; the push is Σ weight_i · g_i / n_i, where n_i is the running mean
+of ‖g_i‖ over the first 20 iterations, floored and then frozen. Equal weights therefore push equally, and a reward that
+saturates fades instead of blowing up.
 """
 
 from __future__ import annotations
@@ -163,7 +163,8 @@ class Objective:
     @staticmethod
     def _finite(term: Term, value: Tensor) -> float:
         if not torch.isfinite(value):
-            raise StudioError(f"The reward '{term.name}' became {float(value)}.", "Switch it off or lower its weight, then continue.")
+            problem = f"The reward '{term.name}' became {float(value.detach())}."
+            raise StudioError(problem, "Switch it off or lower its weight, then continue.")
         return float(value.detach())
 
     # -- learning -----------------------------------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ class Objective:
     def learn(
         self, painted: Painted, push: Tensor, *, truncation: int, anchor: float, share: float = 1.0
     ) -> Generator[Progress, None, Flow]:
-        """Accumulate in the LoRA's `.grad` the gradient that descends −push (scaled by `share`) plus the anchor; yields per step."""
+        """Accumulate in the LoRA's `.grad` what descends −push (times `share`) plus the anchor; yields per step."""
         d_pictures = self.pictures_gradient(painted.pictures, push) * -share
         flow = yield from replay(
             self.painter,

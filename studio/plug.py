@@ -14,6 +14,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
@@ -78,14 +79,15 @@ def checked(plug: type, values: Mapping[str, Any], *, what: str) -> dict[str, An
                 low = "" if k.low is None else f"at least {k.low:g}"
                 high = "" if k.high is None else f"at most {k.high:g}"
                 bounds = " and ".join(b for b in (low, high) if b)
-                raise StudioError(f"{what}: {name} = {value:g} is out of range.", f"It must be {bounds}{k.unit and ' ' + k.unit}.")
+                problem = f"{what}: {name} = {value:g} is out of range."
+                raise StudioError(problem, f"It must be {bounds}{k.unit and ' ' + k.unit}.")
         result[name] = value
     return result
 
 
 def _converted(value: Any, hint: Any, where: str) -> Any:
     """`value` as the annotated type: numbers, strings, booleans, tuples of these, and None where it is allowed."""
-    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, getattr(__import__("types"), "UnionType")) else (hint,)
+    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
     wrong = StudioError(f"{where} cannot be {value!r}.", f"It must be {_said(hint)}.")
     for option in options:
         if option is type(None):
@@ -148,10 +150,13 @@ class Socket(Generic[Promise]):
         try:
             plug = installed[name].load()
         except ImportError as error:
-            where = installed[name].dist.name if installed[name].dist else installed[name].value
-            raise StudioError(f"The {self.kind} '{name}' of the package '{where}' cannot be imported: {error}.", "Reinstall or remove that package.") from error
+            package = installed[name].dist
+            owner = package.name if package else name
+            problem = f"The {self.kind} '{name}' of the package '{owner}' cannot be imported: {error}."
+            raise StudioError(problem, "Reinstall or remove that package.") from error
         if not (inspect.isclass(plug) and issubclass(plug, self.promise)):
-            raise StudioError(f"The {self.kind} '{name}' is not a {self.promise.__name__}.", f"Its package must point {self.package} at such a class.")
+            problem = f"The {self.kind} '{name}' is not a {self.promise.__name__}."
+            raise StudioError(problem, f"Its package must point {self.package} at such a class.")
         return plug
 
     def make(self, name: str, /, **values: Any) -> Promise:

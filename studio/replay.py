@@ -103,10 +103,11 @@ def replay(
     share = _share(painter, scene, rollout, d_x, truncation)
     reached = 0.0
     for i in reversed(range(first, steps)):
-        x, d_prediction = _advance_adjoint(painter, scene, rollout, i, d_x)
+        d_direct, d_prediction = _advance_adjoint(painter, scene, rollout, i, d_x)
         if i == steps - 1 or not reached:
             reached = float(d_prediction.norm())
-        d_x = x + _network_adjoint(painter, scene, rollout, i, d_prediction, anchor=anchor, chunk=chunk, onward=i > first)
+        through = _network_adjoint(painter, scene, rollout, i, d_prediction, anchor=anchor, chunk=chunk, onward=i > first)
+        d_x = d_direct + through
         yield Progress("learning", steps - i, truncation)
     grads = [p.grad for p in painter.lora_parameters() if p.grad is not None]
     lora = math.sqrt(sum(float(g.square().sum()) for g in grads))
@@ -116,7 +117,7 @@ def replay(
 def check_flow(flow: Flow, *, texture: float) -> None:
     """The gradient probe: raises StudioError that names the first stage no gradient passes. `texture` is ‖dR/dtexture‖."""
     stages = (
-        ("the rewards", texture, "Give at least one reward a weight other than 0, or one that this texture does not already satisfy."),
+        ("the rewards", texture, "Give a reward a weight other than 0, or choose one that this texture does not satisfy yet."),
         ("the bake", flow.pictures, "No painted pixel reaches a rewarded texel; add views or check the mesh's UVs."),
         ("the decoder", flow.latents, "The decoder is saturated or detached; lower the guidance scale."),
         ("the scheduler", flow.prediction, "Use trailing timestep spacing, or a larger K."),
@@ -124,7 +125,8 @@ def check_flow(flow: Flow, *, texture: float) -> None:
     )
     for stage, norm, remedy in stages:
         if not math.isfinite(norm):
-            raise StudioError(f"The gradient turns into {norm} in {stage}.", "Lower the rate or the guidance scale, or switch off the newest reward.")
+            problem = f"The gradient turns into {norm} in {stage}."
+            raise StudioError(problem, "Lower the rate or the guidance scale, or switch off the newest reward.")
         if norm == 0:
             raise StudioError(f"Nothing reaches the LoRA: the gradient ends at {stage}.", remedy)
     if flow.share < DEAD_SHARE:
@@ -156,7 +158,15 @@ def _advance_adjoint(painter: Painter, scene: Scene, rollout: Rollout, i: int, d
 
 
 def _network_adjoint(
-    painter: Painter, scene: Scene, rollout: Rollout, i: int, d_prediction: Tensor, *, anchor: float, chunk: int | None, onward: bool
+    painter: Painter,
+    scene: Scene,
+    rollout: Rollout,
+    i: int,
+    d_prediction: Tensor,
+    *,
+    anchor: float,
+    chunk: int | None,
+    onward: bool,
 ) -> Tensor:
     """The network's share of the gradient for x_i; parameter gradients accumulate. `onward` false: nothing goes further back."""
     parameters = painter.lora_parameters()

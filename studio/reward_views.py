@@ -22,10 +22,17 @@ ENVIRONMENT = "softbox"
 
 
 class RewardViews:
-    """Renders base colours from jittered copies of the painting cameras. Nothing is prepared before a reward asks for pictures."""
+    """Renders base colours from jittered copies of the painting cameras; prepares nothing before a reward asks for pictures."""
 
     def __init__(
-        self, mesh: Mesh, atlas: Atlas, base: Texture, rasterizer: Rasterizer, cameras: tuple[Camera, ...], *, seed: int = 0
+        self,
+        mesh: Mesh,
+        atlas: Atlas,
+        base: Texture,
+        rasterizer: Rasterizer,
+        cameras: tuple[Camera, ...],
+        *,
+        seed: int = 0,
     ) -> None:
         """`base` gives the channels other than colour; `seed` fixes the jitter of up to JITTER_DEG per angle."""
         shift = np.random.default_rng(seed).uniform(-JITTER_DEG, JITTER_DEG, (len(cameras), 2))

@@ -87,7 +87,8 @@ def run(
         for i, w in enumerate(config.rewards):
             terms.append(Term(w.name, w.reward.build(mesh, atlas, where)))
             said = notes(terms[-1].score)
-            yield Progress("preparing the rewards", i + 1, len(config.rewards), message=" ".join((f"{w.name}:", *said)) if said else "")
+            message = " ".join((f"{w.name}:", *said)) if said else ""
+            yield Progress("preparing the rewards", i + 1, len(config.rewards), message=message)
     objective = Objective(
         painter=painter,
         scene=scene,
@@ -99,6 +100,7 @@ def run(
         seed=config.seed,
         look=RewardViews(mesh, atlas, base, rasterizer, cameras, seed=config.seed),
         live=live or (lambda: Live(weights=config.weights())),
+        chunk=None if painter.views_meet_inside else 1,
     )
 
     seeds = tuple(range(config.held_out)) if config.trainer.learns else ()
@@ -156,12 +158,9 @@ def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
 
 def _check_resume(config: Config, resume: Mapping[str, Any]) -> None:
     """Raises StudioError when a checkpoint cannot continue this config; more iterations are welcome."""
-    try:
-        same = resume["config"] == replace(config, iterations=0).to_toml()
-        resume["mesh"], resume["objective"], resume["trainer"], resume["steps"]
-    except (KeyError, TypeError):
-        raise StudioError("The checkpoint is damaged.", "Delete it and start without --resume.") from None
-    if not same:
+    if {"config", "mesh", "objective", "trainer", "steps"} - set(resume):
+        raise StudioError("The checkpoint is damaged.", "Delete it and start without --resume.")
+    if resume["config"] != replace(config, iterations=0).to_toml():
         raise StudioError("The checkpoint was made with other settings.", "Give the same ones again, or start without --resume.")
 
 
@@ -175,11 +174,15 @@ def _unwrapped(mesh: Mesh, size_px: int) -> Generator[Progress, None, Mesh]:
         yield Progress("unwrapping", p.done, p.total)
 
 
-def _held_out(objective: Objective, seeds: Sequence[int], stage: str) -> Generator[Progress, None, tuple[tuple[Texture, ...], list]]:
+def _held_out(
+    objective: Objective, seeds: Sequence[int], stage: str
+) -> Generator[Progress, None, tuple[tuple[Texture, ...], list[dict[str, float]]]]:
     """Paint and score seeds that are never trained on: the first SHOWN_SEEDS textures, all raw rewards."""
-    shown, raw = [], []
+    shown: list[Texture] = []
+    raw: list[dict[str, float]] = []
     for n, seed in enumerate(seeds):
-        for _ in (steps := _Value(objective.paint(seed))):
+        steps = _Value(objective.paint(seed))
+        for _ in steps:
             yield Progress(stage, n, len(seeds))
         texture = steps.value.texture
         raw.append(objective.raw(texture))
@@ -191,7 +194,8 @@ class _Value:
     """Iterates a generator and keeps what it returns."""
 
     def __init__(self, steps: Generator[Any, None, Any]) -> None:
-        self._steps, self.value = steps, None
+        self._steps = steps
+        self.value: Any = None
 
     def __iter__(self) -> Iterator[Any]:
         self.value = yield from self._steps
@@ -210,9 +214,17 @@ def _watched(
     return watched.value
 
 
-def _state(trainer: dict[str, Any], config: Config, mesh: Mesh, objective: Objective, steps: list[dict[str, float]]) -> dict[str, Any]:
-    made_with = replace(config, iterations=0).to_toml()
-    return {"config": made_with, "mesh": mesh.hash, "trainer": trainer, "objective": objective.state(), "steps": [dict(s) for s in steps]}
+def _state(
+    trainer: dict[str, Any], config: Config, mesh: Mesh, objective: Objective, steps: list[dict[str, float]]
+) -> dict[str, Any]:
+    """Plain values and CPU tensors only, so that a checkpoint can be read safely."""
+    return {
+        "config": replace(config, iterations=0).to_toml(),
+        "mesh": mesh.hash,
+        "trainer": trainer,
+        "objective": objective.state(),
+        "steps": [dict(s) for s in steps],
+    }
 
 
 def _mean(raw: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -6,10 +6,10 @@ import bisect
 import io
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from studio import files
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from torch import Tensor
 
+    from studio.progress import Result
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
 
@@ -120,22 +121,15 @@ def photographs(mesh: Mesh, textures: Sequence[Texture], *, device: str, rendere
 class Settings(Protocol):
     """What the sheet of a run says and needs of the run's settings."""
 
-    prompt: str
-    device: str
-    renderer: str
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def renderer(self) -> str: ...
 
 
-class Results(Protocol):
-    """What the sheet of a run shows; `before` and `after` hold the same held-out seeds and may be empty."""
-
-    mesh: Mesh
-    texture: Texture
-    before: Sequence[Texture]
-    after: Sequence[Texture]
-    report: dict
-
-
-def write_sheet(result: Results, config: Settings, path: Path) -> Path:
+def write_sheet(result: Result, config: Settings, path: Path) -> Path:
     """The sheet of a run: each held-out seed before and after learning and its atlas; without these the final texture alone.
 
     Raises OutputError when the place cannot be written, DeviceError as `photographs` does.
@@ -179,7 +173,7 @@ def _gains(scores: dict) -> list[str]:
     return [word for pair in lines for word in pair]
 
 
-def _means(report: dict) -> str:
+def _means(report: Mapping[str, Any]) -> str:
     pairs = [(k, v, report["after"][k]) for k, v in report["before"].items() if k in report["after"]]
     seeds = len(report["held_out_seeds"])
     means = ",   ".join(f"{name} {before:.3f} to {after:.3f}" for name, before, after in pairs)

@@ -70,7 +70,9 @@ def by_autograd(painter: Painter, scene: Scene, baker: Baker, *, truncation: int
     return list(torch.autograd.grad(loss, painter.lora_parameters()))
 
 
-def by_replay(painter: Painter, scene: Scene, baker: Baker, *, truncation: int, anchor: float, chunk: int | None) -> list[torch.Tensor]:
+def by_replay(
+    painter: Painter, scene: Scene, baker: Baker, *, truncation: int, anchor: float, chunk: int | None
+) -> list[torch.Tensor]:
     for p in painter.lora_parameters():
         p.grad = None
     rollout = drain(sample(painter, scene, seed=SEED, chunk=chunk))
@@ -169,7 +171,9 @@ def objective(terms: tuple[Term, ...]) -> Objective:
 
 def test_equal_weights_push_equally() -> None:
     """A reward a thousand times larger than another does not drown it."""
-    work = objective((Term("a", lambda look: look.base_color[:, 0].mean()), Term("b", lambda look: 1000 * look.base_color[:, 2].mean())))
+    small = Term("a", lambda look: look.base_color[:, 0].mean())
+    large = Term("b", lambda look: 1000 * look.base_color[:, 2].mean())
+    work = objective((small, large))
     scores = work.score(torch.full((1, 3, 32, 32), 0.5), {"a": 1.0, "b": 1.0}, step=0)
     assert float(scores.push[:, 0].norm()) == pytest.approx(1.0, rel=1e-5)
     assert float(scores.push[:, 2].norm()) == pytest.approx(1.0, rel=1e-5)

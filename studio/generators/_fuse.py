@@ -12,6 +12,7 @@ def fused(x0: Tensor, scene: Scene) -> Tensor:
 
     Where a pixel sees no painted texel, its own value stays. The synchronised sampling of methods.md §2.
     """
+    assert scene.baker is not None
     seen = scene.baker.taps.fetch(scene.baker.bake(x0))
     alpha = scene.baker.taps.alpha.to(x0)
     return x0 + scene.mask * (seen - alpha * x0)

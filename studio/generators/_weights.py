@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -45,8 +46,9 @@ def load(folder: Path) -> tuple[Denoiser, Vocabulary]:
     vocabulary = Vocabulary.read(folder / "vocabulary.txt")
     paths = sorted(folder.glob("weights-*.safetensors"))
     try:
-        numbers = json.loads((folder / "size.json").read_text())
-        size = Size(**{k: tuple(v) if isinstance(v, list) else v for k, v in numbers.items()})
+        numbers: dict[str, Any] = json.loads((folder / "size.json").read_text(encoding="utf-8"))
+        sides: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in numbers.items()}
+        size = Size(**sides)
         state = {name: t.float() for path in paths for name, t in load_file(path).items()}
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise StudioError(f"The weights of the bundled generator in {folder.name} cannot be read: {error}.", REMEDY) from error

@@ -16,6 +16,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,13 +62,11 @@ class Training:
         self.net = Denoiser(MINI, len(self.vocabulary.words)).to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
         on_gpu = self.device.type == "cuda"
-        self.fast = torch.compile(self.net) if on_gpu else self.net  # one minute to compile, 1.6 times the steps afterwards
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01,
             fused=on_gpu)
         self.step, self.seconds = 0, 0.0
         if args.compile:
-            self.net.unet.compile()
-            self.net.head.compile()
+            self.net.compile()  # one minute; on an H200 a step then takes 48 ms instead of 77
         self.random, self.generator = random.Random(args.seed), torch.Generator().manual_seed(args.seed)
         if args.resume and (self.out / "checkpoint.pt").exists():
             self._restore()
@@ -114,7 +113,7 @@ class Training:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             text = self.net.text(tokens).repeat_interleave(views, 0)
             x, geometry = (v.contiguous(memory_format=torch.channels_last) for v in (x, geometry))
-            guess = self.fast(x, geometry, t.repeat_interleave(views), text, views=views)
+            guess = self.net(x, geometry, t.repeat_interleave(views), text, views=views)
         mask = geometry[:, 6:]
         error = ((guess.float() - x0).square() * mask).reshape(B, -1).sum(1) / (3 * mask.reshape(B, -1).sum(1)).clamp(min=1)
         snr = alpha_bar(t) / (1 - alpha_bar(t))
@@ -161,7 +160,7 @@ class Training:
         shutil.copyfile(self.out / "preview.png", self.out / f"preview-{self.step:06d}.png")
 
 
-def writer(out: Path) -> object | None:
+def writer(out: Path) -> Any:
     """A TensorBoard writer where it is installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter

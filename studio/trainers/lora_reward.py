@@ -61,7 +61,8 @@ class LoraReward(Trainer):
             for n in range(self.batch):
                 painted = yield from objective.paint(objective.train_seed(iteration, n))
                 scores = objective.score(painted.texture.channels["base_color"], live.weights, step=iteration)
-                flow = yield from objective.learn(painted, scores.push, truncation=truncation, anchor=anchor, share=1 / self.batch)
+                learning = objective.learn(painted, scores.push, truncation=truncation, anchor=anchor, share=1 / self.batch)
+                flow = yield from learning
                 if iteration == 0 and n == 0 and any(live.weights.values()):
                     check_flow(flow, texture=float(scores.push.norm()))
                 raw = {k: raw.get(k, 0.0) + v / self.batch for k, v in scores.raw.items()}
@@ -74,7 +75,13 @@ class LoraReward(Trainer):
 
             metrics = {**raw, "score": total, "gradient": norm}
             yield Progress(
-                "learning", iteration + 1, iterations, metrics=metrics, texture=painted.texture, pictures=painted.pictures, checkpoint=state
+                "learning",
+                iteration + 1,
+                iterations,
+                metrics=metrics,
+                texture=painted.texture,
+                pictures=painted.pictures,
+                checkpoint=state,
             )
         painted = yield from objective.paint(objective.seed, stage="painting")
         return painted.texture

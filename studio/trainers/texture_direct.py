@@ -52,7 +52,8 @@ class TextureDirect(Trainer):
                 texture = texture.with_channel("base_color", objective.atlas.dilated(colour))
 
             def state(done: int = iteration + 1) -> dict[str, Any]:
-                return {"iteration": done, "base_color": colour.detach().cpu().clone(), "optimiser": copy.deepcopy(adam.state_dict())}
+                texels = colour.detach().cpu().clone()
+                return {"iteration": done, "base_color": texels, "optimiser": copy.deepcopy(adam.state_dict())}
 
             metrics = {**scores.raw, "score": scores.total, "gradient": float(scores.push.norm())}
             yield Progress("painting texels", iteration + 1, iterations, metrics=metrics, texture=texture, checkpoint=state)
