@@ -8,10 +8,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +103,8 @@ def installed_torch() -> Torch:
     try:
         import torch
     except (ImportError, OSError) as error:
-        raise StudioError(f"PyTorch cannot be imported: {error}.", f"Install it again: {install_torch()}") from error
+        cure = f"Install it again: {install_torch(platform.system())}"
+        raise StudioError(f"PyTorch cannot be imported: {error}.", cure) from error
     sees = torch.cuda.device_count() if torch.cuda.is_available() else 0
     architectures = tuple(torch.cuda.get_arch_list()) if sees else ()
     return Torch(torch.__version__, torch.version.cuda, torch.version.hip, sees, architectures, torch.backends.mps.is_available())
@@ -163,7 +166,7 @@ def examine(probes: Probes = Probes()) -> list[Row]:
         rows.append(Row("Driver", error.problem, True, error.remedy))
     try:
         torch = probes.torch()
-        rows += [_torch(torch, found), *_memory(probes, found)]
+        rows += [_torch(torch, found, probes.system()), *_memory(probes, found)]
         rows += [*_compilers(probes, wanted=bool(found)), _rasteriser(probes, torch)]
     except StudioError as error:
         rows += [Row("PyTorch", error.problem, True, error.remedy), *_memory(probes, found)]
@@ -180,27 +183,37 @@ def examine_mesh(path: Path | str) -> list[Row]:
     return rows + [Row("Repaired", repair) for repair in mesh.repairs]
 
 
-def install_torch(card: Card | None = None) -> str:
-    """The exact command that installs a PyTorch which uses `card`, or the default build without one."""
-    wanted = "torch"
-    try:
-        required = importlib.metadata.requires("patina-studio") or []
-        wanted = next((r.split(";")[0].strip() for r in required if r.startswith(("torch<", "torch>", "torch="))), wanted)
-    except importlib.metadata.PackageNotFoundError:
-        pass
-    command = f'"{sys.executable}" -m pip install --force-reinstall "{wanted}"'
-    return f"{command} --index-url https://download.pytorch.org/whl/{_build(card)}" if card else command
+def install_torch(system: str) -> str:
+    """The exact command that installs PyTorch anew from the default index; on Linux that is a CUDA build."""
+    required = None
+    with suppress(importlib.metadata.PackageNotFoundError):
+        required = importlib.metadata.requires("patina-studio")
+    wanted = next((r.split(";")[0].strip() for r in required or () if re.match("torch[<>=]", r)), "torch")
+    return f'{_pip(system)} install --force-reinstall "{wanted}"'
 
 
-def _build(card: Card) -> str:
-    """The name of PyTorch's build for a card: CUDA 13 needs driver 580 and compute capability 7.5, CUDA 12.6 the rest."""
-    modern = _major(card.driver) >= 580 and (card.capability is None or card.capability >= (7, 5))
-    return "cu130" if modern else "cu126"
+def _pip(system: str) -> str:
+    """How to call the pip of this Python, in sh and in PowerShell."""
+    if " " not in sys.executable:
+        return f"{sys.executable} -m pip"
+    return f'{"& " if system == "Windows" else ""}"{sys.executable}" -m pip'
 
 
-def _major(driver: str) -> int:
-    head = driver.split(".")[0]
-    return int(head) if head.isdigit() else 0
+def _cuda_build(card: Card, system: str) -> str:
+    """How to get a PyTorch that uses `card`; old cards and old drivers need a build for CUDA 12."""
+    if system == "Linux" and _modern(card):
+        return f"Install the CUDA build: {install_torch(system)}"
+    choice = "'CUDA'" if _modern(card) else "the lowest 'CUDA 12'"
+    return (
+        f"Choose {choice} in the selector at pytorch.org/get-started, run the command "
+        f"it prints with this interpreter, as {_pip(system)} install --force-reinstall ..., then `studio doctor` again."
+    )
+
+
+def _modern(card: Card) -> bool:
+    """Whether CUDA 13, which the default build for Linux holds, runs: it needs driver 580 and compute capability 7.5."""
+    driver = int(re.sub(r"\D.*", "", card.driver) or 0)
+    return driver >= 580 and (card.capability is None or card.capability >= (7, 5))
 
 
 def _card(card: Card) -> Row:
@@ -208,7 +221,7 @@ def _card(card: Card) -> Row:
     return Row("NVIDIA card", f"{card.name}, {card.total_bytes / GIB:.0f} GiB{capability}")
 
 
-def _torch(torch: Torch, found: list[Card]) -> Row:
+def _torch(torch: Torch, found: list[Card], system: str) -> Row:
     """Whether the installed PyTorch can use the cards that are there."""
     kind = f"CUDA {torch.cuda}" if torch.cuda else f"ROCm {torch.hip}" if torch.hip else "CPU only"
     value = f"{torch.version} ({kind})"
@@ -218,19 +231,19 @@ def _torch(torch: Torch, found: list[Card]) -> Row:
         return Row("PyTorch", f"{value}, uses {torch.sees} card(s)" if torch.sees else value)
     card = found[0]
     if torch.cuda is None:
-        return Row("PyTorch", f"{value}: your {card.name} is not used", True, f"Install the CUDA build: {install_torch(card)}")
+        return Row("PyTorch", f"{value}: your {card.name} is not used", True, _cuda_build(card, system))
     if torch.sees == 0:
-        return Row("PyTorch", f"{value}: it cannot use the {card.name} with driver {card.driver}", True, _revive(torch, card))
+        blind = f"{value}: it cannot use the {card.name} with driver {card.driver}"
+        return Row("PyTorch", blind, True, _revive(torch, card, system))
     if card.capability and torch.architectures and not _holds(torch.architectures, card.capability):
-        cure = f"Install another build: {install_torch(card)}"
-        return Row("PyTorch", f"{value}: it has no code for the {card.name}", True, cure)
+        return Row("PyTorch", f"{value}: it has no code for the {card.name}", True, _cuda_build(card, system))
     return Row("PyTorch", f"{value}, uses {torch.sees} card(s)")
 
 
-def _revive(torch: Torch, card: Card) -> str:
-    """The cure for a CUDA build that sees no card: an older build for an older driver, else the environment or the driver."""
-    if (torch.cuda or "").startswith("13") and _build(card) == "cu126":
-        return f"Update NVIDIA's driver to 580 or newer, or install the older build: {install_torch(card)}"
+def _revive(torch: Torch, card: Card, system: str) -> str:
+    """The cure for a CUDA build that sees no card: another build for an older driver or card, the environment, or the driver."""
+    if (torch.cuda or "").startswith("13") and not _modern(card):
+        return _cuda_build(card, system)
     if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
         return "CUDA_VISIBLE_DEVICES hides every card: unset it."
     return "Update NVIDIA's driver and restart the machine."
@@ -257,8 +270,8 @@ def _compilers(probes: Probes, *, wanted: bool) -> list[Row]:
     """nvcc, the C++ compiler and CUDA_HOME: needed once, and only where there is a card."""
     home, cxx = probes.cuda_home(), probes.compiler()
     why = "" if wanted else " (only needed with an NVIDIA card)"
-    nvcc_cure = f"\"{sys.executable}\" -m pip install 'patina-studio[cuda-build]'" if wanted and home is None else ""
     windows = probes.system() == "Windows"
+    nvcc_cure = f'{_pip(probes.system())} install "patina-studio[cuda-build]"' if wanted and home is None else ""
     cxx_cure = "Install Visual Studio Build Tools with C++." if windows else "Install g++ (on Debian: apt install g++)."
     said = os.environ.get("CUDA_HOME")
     stale = said is not None and home != Path(said)
@@ -273,13 +286,8 @@ def _compilers(probes: Probes, *, wanted: bool) -> list[Row]:
 def _rasteriser(probes: Probes, torch: Torch) -> Row:
     name, notice = probes.rasteriser()
     why = notice or ("drawn on the card" if name == "nvdiffrast" else "drawn on the CPU, as there is no CUDA card in use")
-    slow = bool(notice and torch.sees)
-    return Row(
-        "Rasteriser",
-        f"{name}: {why}",
-        slow,
-        "Mend the rows above for faster drawing; everything works without it." if slow else "",
-    )
+    cure = "Mend the rows above for faster drawing; everything works without it." if notice and torch.sees else ""
+    return Row("Rasteriser", f"{name}: {why}", bool(cure), cure)
 
 
 def _folder(label: str, path: Path) -> Row:

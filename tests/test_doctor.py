@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -55,12 +57,43 @@ def test_every_row_is_there_and_a_machine_without_a_card_is_well(tmp_path: Path)
     assert wanted <= set(found) and not any(row.bad for row in found.values())
 
 
+def test_on_linux_the_default_build_of_torch_uses_a_new_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.sys, "executable", "/opt/my env/bin/python")
+    row = rows(machine(tmp_path, cards=(CARD,)))["PyTorch"]
+    assert row.bad and CARD.name in row.value
+    command, wanted = shlex.split(row.cure.removeprefix("Install the CUDA build: ")), "pip install --force-reinstall"
+    assert command[0] == "/opt/my env/bin/python" and " ".join(command[2:5]) == wanted and len(command) == 6
+    assert re.match(r"torch([<>=]|$)", command[5])
+
+
 @pytest.mark.parametrize(
-    ("card", "build"), [(CARD, "cu130"), (OLD, "cu126"), (dataclasses.replace(CARD, driver="550.1"), "cu126")]
+    ("system", "card", "choice"),
+    [
+        ("Windows", CARD, "'CUDA'"),
+        ("Windows", OLD, "'CUDA 12'"),
+        ("Linux", OLD, "'CUDA 12'"),
+        ("Linux", dataclasses.replace(CARD, driver="550.1"), "'CUDA 12'"),
+    ],
 )
-def test_a_card_with_cpu_torch_gets_the_command_that_mends_it(tmp_path: Path, card: Card, build: str) -> None:
-    row = rows(machine(tmp_path, cards=(card,)))["PyTorch"]
-    assert row.bad and card.name in row.value and "pip install" in row.cure and row.cure.endswith(build)
+def test_elsewhere_the_selector_gives_the_command_for_this_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, card: Card, choice: str
+) -> None:
+    monkeypatch.setattr(doctor.sys, "executable", "C:\\a b\\python.exe")
+    row = rows(machine(tmp_path, cards=(card,), system=system))["PyTorch"]
+    wanted = (choice, "pytorch.org/get-started", "--force-reinstall", "`studio doctor` again")
+    assert row.bad and all(part in row.cure for part in wanted)
+    assert f'{"& " * (system == "Windows")}"{doctor.sys.executable}" -m pip' in row.cure
+
+
+def test_no_cure_names_a_package_host(tmp_path: Path) -> None:
+    found = [
+        row
+        for system in ("Linux", "Windows", "Darwin")
+        for card in (CARD, OLD)
+        for torch in (CPU, dataclasses.replace(CUDA, sees=0), CUDA)
+        for row in doctor.examine(machine(tmp_path, cards=(card,), torch=torch, system=system))
+    ]
+    assert found and not [row.cure for row in found if re.search(r"https?:|-url|whl", row.cure)]
 
 
 def test_a_card_in_use_is_well(tmp_path: Path) -> None:
@@ -72,7 +105,7 @@ def test_a_card_in_use_is_well(tmp_path: Path) -> None:
 def test_a_card_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blind = dataclasses.replace(CUDA, sees=0)
     assert "driver" in rows(machine(tmp_path, cards=(CARD,), torch=blind))["PyTorch"].cure
-    assert "cu126" in rows(machine(tmp_path, cards=(OLD,), torch=blind))["PyTorch"].cure
+    assert "'CUDA 12'" in rows(machine(tmp_path, cards=(OLD,), torch=blind))["PyTorch"].cure
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert "unset" in rows(machine(tmp_path, cards=(CARD,), torch=blind))["PyTorch"].cure
 
