@@ -10,7 +10,7 @@ from studio.generators import Scene
 def fused(x0: Tensor, scene: Scene) -> Tensor:
     """x0 [V, C, H, W] of all views → the same views of the texture they bake to, inside the mask; linear in x0.
 
-    Where a pixel sees no painted texel, its own value stays. The synchronised sampling of methods.md §2.
+    Where a pixel sees no painted texel, its own value stays. Synchronised multi-view sampling (Liu et al. 2023).
     """
     assert scene.baker is not None
     seen = scene.baker.taps.fetch(scene.baker.bake(x0))
