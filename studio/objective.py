@@ -1,6 +1,6 @@
 """What a trainer is handed: a painter on a mesh, weighted rewards with their own texture gradients, and the live settings.
 
-Methods §2: every reward gives its own gradient g_i = dr_i/dT; the push is Σ weight_i · g_i / n_i, where n_i is the running mean
+Every reward gives its own gradient g_i = dr_i/dT; the push is Σ weight_i · g_i / n_i, where n_i is the running mean
 of ‖g_i‖ over the first 20 iterations, floored and then frozen. Equal weights therefore push equally, and a reward that
 saturates fades instead of blowing up.
 """

@@ -93,7 +93,7 @@ def replay(
     """Add to the LoRA's `.grad` the gradient of a loss whose derivative by the decoded pictures is `d_pictures` [V, 3, H, W].
 
     `truncation` is K, the number of last steps that are differentiated; K = steps is the full gradient. `anchor` adds
-    anchor · mean‖prediction − base prediction‖² at each replayed step, with the latents held fixed (methods §2). Yields once per
+    anchor · mean‖prediction − base prediction‖² at each replayed step, with the latents held fixed. Yields once per
     replayed step; returns the `Flow` of gradient.
     """
     steps, first = painter.steps, painter.steps - truncation
