@@ -25,11 +25,12 @@ from typing import Any
 from studio import generators, renderers, resources, rewards, trainers
 from studio.errors import StudioError, unknown
 from studio.generators import Generator
-from studio.plug import Socket, checked, knob, knobs
+from studio.plug import Socket, checked, knob, knobs, shown
 from studio.rewards import Reward
 from studio.trainers import Trainer
 
 WEIGHT_LIMIT = 100.0
+PROMPT_LIMIT = 1000
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ class Config:
     def weights(self) -> dict[str, float]:
         """Reward weights by name."""
         return {w.name: w.weight for w in self.rewards}
+
+    def check(self) -> None:
+        """Raises StudioError for a prompt that says nothing, is no text, or is longer than anybody means."""
+        if not self.prompt.strip():
+            raise StudioError("The prompt is empty.", 'Say what the surface should look like, such as "blue and white stripes".')
+        if len(self.prompt) > PROMPT_LIMIT:
+            problem = f"The prompt has {len(self.prompt):,} characters."
+            raise StudioError(problem, f"Say it in at most {PROMPT_LIMIT:,}.")
+        try:
+            self.prompt.encode()
+        except UnicodeEncodeError:
+            raise StudioError("The prompt holds bytes that are no text.", "Type it again, as UTF-8.") from None
 
     def table(self) -> dict[str, Any]:
         """The config as nested plain values, the inverse of `parse`."""
@@ -105,7 +118,11 @@ def parse(table: Mapping[str, Any], *, base: Config | None = None) -> Config:
         changes["rewards"] = tuple(chosen.values())
     config = dataclasses.replace(base, **changes)
     if config.max_views < config.views:
-        config = dataclasses.replace(config, max_views=config.views)
+        if {"views", "max_views"} <= set(table):
+            problem = f"the run: {config.views} views are more than max_views = {config.max_views}."
+            raise StudioError(problem, "Raise max_views, or paint fewer views.")
+        both = config.max_views if "max_views" in table else config.views
+        config = dataclasses.replace(config, views=both, max_views=both)
     for key in ("device", "renderer"):
         _known_choice(key, getattr(config, key))
     return config
@@ -128,7 +145,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file's table. Raises StudioError when it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # also UnicodeDecodeError, TOMLDecodeError and overlong numbers
         raise StudioError(f"{path} cannot be read as TOML: {error}.", "Mend the file, or choose another preset.") from error
 
 
@@ -138,6 +155,8 @@ def _plug(socket: Socket[Any], values: Any, base: Any, key: str) -> Any:
     if not isinstance(values, Mapping):
         raise StudioError(f"The {key} must be a name or a table.", f"Write [{key}] with a name in it.")
     name = values.get("name", socket.name_of(base))
+    if not isinstance(name, str):
+        raise StudioError(f"The name of the {key} cannot be {shown(name)}.", f"Choose one of {', '.join(socket.names())}.")
     settings = {k: v for k, v in values.items() if k != "name"}
     if socket.name_of(base) == name:
         settings = {**_values(base), **settings}
@@ -152,7 +171,7 @@ def _reward(name: str, values: Any, base: Weighted | None) -> Weighted:
     kind = rewards.SOCKET.load(name)
     weight = values.get("weight", base.weight if base else kind.default_weight)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= WEIGHT_LIMIT:
-        problem = f"The weight of '{name}' cannot be {weight!r}."
+        problem = f"The weight of '{name}' cannot be {shown(weight)}."
         raise StudioError(problem, f"Give a number between -{WEIGHT_LIMIT:g} and {WEIGHT_LIMIT:g}.")
     settings = {k: v for k, v in values.items() if k != "weight"}
     return Weighted(name, float(weight), rewards.SOCKET.make(name, **{**(_values(base.reward) if base else {}), **settings}))

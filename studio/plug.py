@@ -14,6 +14,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -71,7 +72,7 @@ def checked(plug: type, values: Mapping[str, Any], *, what: str) -> dict[str, An
         k = known[name]
         value = _converted(value, hints[name], f"{what}: {name}")
         if k.choices and value not in k.choices:
-            raise StudioError(f"{what}: {name} cannot be {value!r}.", f"Choose one of {', '.join(map(str, k.choices))}.")
+            raise StudioError(f"{what}: {name} cannot be {shown(value)}.", f"Choose one of {', '.join(map(str, k.choices))}.")
         if isinstance(value, int | float) and not isinstance(value, bool):
             if not (value == value and abs(value) != float("inf")):
                 raise StudioError(f"{what}: {name} must be a finite number.", "Give a number within its range.")
@@ -79,7 +80,7 @@ def checked(plug: type, values: Mapping[str, Any], *, what: str) -> dict[str, An
                 low = "" if k.low is None else f"at least {k.low:g}"
                 high = "" if k.high is None else f"at most {k.high:g}"
                 bounds = " and ".join(b for b in (low, high) if b)
-                problem = f"{what}: {name} = {value:g} is out of range."
+                problem = f"{what}: {name} = {shown(value)} is out of range."
                 raise StudioError(problem, f"It must be {bounds}{k.unit and ' ' + k.unit}.")
         result[name] = value
     return result
@@ -88,7 +89,7 @@ def checked(plug: type, values: Mapping[str, Any], *, what: str) -> dict[str, An
 def _converted(value: Any, hint: Any, where: str) -> Any:
     """`value` as the annotated type: numbers, strings, booleans, tuples of these, and None where it is allowed."""
     options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    wrong = StudioError(f"{where} cannot be {value!r}.", f"It must be {_said(hint)}.")
+    wrong = StudioError(f"{where} cannot be {shown(value)}.", f"It must be {_said(hint)}.")
     for option in options:
         if option is type(None):
             if value is None or value == "none":
@@ -103,9 +104,9 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
         elif origin in (int, float) and not isinstance(value, bool):
             try:
                 number = origin(value)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 continue
-            if origin is float or float(value) == number:
+            if origin is float or not isinstance(value, float) or value == number:
                 return number
         elif origin is str and isinstance(value, str):
             return value
@@ -115,6 +116,16 @@ def _converted(value: Any, hint: Any, where: str) -> Any:
                 inner = typing.get_args(option)[0]
                 return tuple(_converted(i.strip() if isinstance(i, str) else i, inner, where) for i in items)
     raise wrong
+
+
+def shown(value: Any) -> str:
+    """A wrong value as an error says it: a number of a thousand digits is no help."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 60
+    try:
+        return short.repr(value)
+    except ValueError:  # Python refuses to write out integers beyond some thousand digits
+        return "a number that long"
 
 
 def _said(hint: Any) -> str:

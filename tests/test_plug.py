@@ -168,3 +168,15 @@ def test_installed_packages_bring_plugs(folder: str, monkeypatch: pytest.MonkeyP
     for name in ("broken", "wrong"):
         with pytest.raises(StudioError, match=name):
             socket.load(name)
+
+
+BEYOND = [10**400, "1" + "0" * 5000, float("inf"), float("nan"), 10**5000]
+
+
+@pytest.mark.parametrize("value", BEYOND, ids=["big", "text", "inf", "nan", "huge"])
+def test_a_number_beyond_all_bounds_is_a_mistake_like_any_other(value: object) -> None:
+    with pytest.raises(StudioError, match="count") as error:
+        checked(Everything, {"count": value}, what="the test")
+    assert len(str(error.value)) < 200
+    with pytest.raises(StudioError, match="rate"):
+        checked(Everything, {"rate": value}, what="the test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import deque
+from pathlib import Path
 
 import pytest
 import torch
@@ -63,3 +64,20 @@ def test_two_steps_run(name: str, mesh: Mesh) -> None:
     assert colour.shape == (1, 3, 256, 256) and torch.isfinite(colour).all()
     assert len(last.result.report["steps"]) == (2 if config.rewards else 0)
     assert {w.name for w in config.rewards} <= set(last.result.report["after"])
+
+
+def test_a_presets_views_and_their_limit_agree() -> None:
+    assert (parse({"max_views": 4}).views, parse({"max_views": 4}).max_views) == (4, 4)
+    assert (parse({"views": 9}).views, parse({"views": 9}).max_views) == (9, 9)
+    with pytest.raises(StudioError, match="max_views"):
+        parse({"views": 9, "max_views": 4})
+
+
+ODD = ["seed = inf", "seed = 1" + "0" * 5000, "[generator]\nname = 5", "x = " + "[" * 5000]
+
+
+@pytest.mark.parametrize("text", ODD, ids=range(4))
+def test_no_preset_however_odd_ends_in_a_traceback(text: str, tmp_path: Path) -> None:
+    (tmp_path / "odd.toml").write_text(text)
+    with pytest.raises(StudioError):
+        parse(preset(str(tmp_path / "odd.toml")))
