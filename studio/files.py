@@ -89,10 +89,15 @@ def jsonable(value: Any) -> Any:
 
 def _check(path: Path) -> None:
     folder = path.parent
-    if not folder.is_dir():
+    try:
+        known, taken = folder.is_dir(), path.is_dir()
+    except OSError as error:  # a name that is too long, for one
+        problem = f"'{path}' cannot be written: {error.strerror or error}."
+        raise OutputError(problem, "Choose another file name or folder.") from error
+    if not known:
         problem = f"The folder '{folder}' does not exist, so '{path.name}' cannot be written."
         raise OutputError(problem, "Create the folder or choose another one.")
-    if path.is_dir():
+    if taken:
         raise OutputError(f"'{path}' is a folder, not a file.", "Give a file name inside it.")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"The folder '{folder}' cannot be written to.", "Choose a folder you may write in.")

@@ -55,3 +55,10 @@ def test_a_full_disk_is_said_in_words(tmp_path):
     with pytest.raises(OutputError, match="disk is full"), files.replacing(tmp_path / "x"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".glb", "y" * 300 + "/x.glb"])
+def test_a_name_that_is_too_long_is_a_place_that_cannot_be_written(name, tmp_path):
+    with pytest.raises(OutputError, match="cannot be written"):
+        files.write_bytes(tmp_path / name, b"x")
+    assert not list(tmp_path.iterdir())
