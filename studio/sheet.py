@@ -191,8 +191,8 @@ def _write(draw: ImageDraw, at: tuple[int, int], words: str, size_px: int, color
     """One line, cut with dots where it is too long. Pillow's own font has no accents: letters lose theirs."""
     from PIL import ImageFont
 
-    plain = unicodedata.normalize("NFKD", words.replace("ß", "ss"))
-    words = "".join(c if c.isascii() else "" if unicodedata.combining(c) else "?" for c in plain)
+    plain = unicodedata.normalize("NFKD", " ".join(words.split()).replace("ß", "ss"))
+    words = "".join(c if c.isascii() and c.isprintable() else "" if unicodedata.combining(c) else "?" for c in plain)
     font = ImageFont.load_default(size_px)
     if draw.textlength(words, font) > width:
         fits = bisect.bisect_right(range(1, len(words)), width, key=lambda n: draw.textlength(words[:n] + "...", font))

@@ -77,3 +77,9 @@ def test_the_sheet_of_a_run(monkeypatch, tmp_path, held_out):
         assert page[y, left + 32 + k * 64 + gaps * sheet.GAP_PX].argmax() == channel
     with pytest.raises(OutputError):
         sheet.write_sheet(result, config, tmp_path / "none" / "s.png")
+
+
+def test_words_of_several_lines_or_with_control_characters_are_one_line() -> None:
+    row = sheet.Row("Seed\t0", [torch.zeros(3, 4, 4)])
+    pages = [sheet.compose(title, [sheet.Heading("A")], [row]) for title in ('red\n\tblue \x1b[31m', 'red blue ?[31m')]
+    assert pages[0].tobytes() == pages[1].tobytes()
