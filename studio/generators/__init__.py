@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Words:
-    """What a painter makes of a prompt: `known` words, and `unknown` ones each with the nearest known word (or None)."""
+    """What a painter makes of a prompt: `known` words, `unknown` ones each with the nearest known word (or None), and known ones
+    left `unread` because the prompt is longer than what it reads."""
 
     known: tuple[str, ...]
     unknown: tuple[tuple[str, str | None], ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -74,11 +74,12 @@ class Vocabulary:
         """The prompt's words in lower case, punctuation dropped, hyphens parting words."""
         return re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+", prompt.lower())
 
-    def sorted_out(self, prompt: str) -> Words:
-        """Known and unknown words, each once, in order."""
-        found = list(dict.fromkeys(self.split(prompt)))
-        unknown = tuple((w, nearest(w, self.words)) for w in found if w not in self._token)
-        return Words(known=tuple(w for w in found if w in self._token), unknown=unknown)
+    def sorted_out(self, prompt: str, *, length: int | None = None) -> Words:
+        """Known and unknown words, each once, in order; and the known ones beyond the first `length`, repetitions counted."""
+        found = self.split(prompt)
+        unknown = tuple((w, nearest(w, self.words)) for w in dict.fromkeys(found) if w not in self._token)
+        known = tuple(w for w in found if w in self._token)
+        return Words(tuple(dict.fromkeys(known)), unknown, () if length is None else known[length:])
 
     def tokens(self, prompt: str, *, length: int) -> list[int]:
         """`length` tokens: the known words in order, then padding."""
@@ -230,7 +231,7 @@ class MultiView(Painter):
         return self._eta
 
     def words(self, prompt: str) -> Words:
-        return self.vocabulary.sorted_out(prompt)
+        return self.vocabulary.sorted_out(prompt, length=self.network.size.tokens)
 
     def scene(self, prompt: str, fragments: Fragments, *, baker: Baker | None = None) -> Scene:
         mask = fragments.mask.unsqueeze(1)

@@ -171,3 +171,9 @@ def test_wrong_shapes_are_refused() -> None:
         p.scene_of("red", torch.zeros(3, 7, 32, 32))
     with pytest.raises(TypeError, match="together"):
         p.predict(torch.zeros(2, 3, PX, PX), 0, p.scene_of("red", geometry()), views=slice(0, 2))
+
+
+def test_known_words_beyond_what_the_generator_reads_are_named() -> None:
+    words = Vocabulary(["red", "blue", "green"])
+    assert words.sorted_out("red qq blue red green green", length=3).unread == ("green", "green")
+    assert words.sorted_out("red qq blue red", length=3).unread == () and words.sorted_out("red " * 9).unread == ()
