@@ -38,9 +38,9 @@ def bake(
     out: Annotated[Path, arg(metavar="X.glb")],
     preset: Annotated[str | None, _option("P")] = None,
     trainer: Annotated[str | None, _option("T")] = None,
-    iterations: Annotated[int | None, _option("N")] = None,
-    seed: Annotated[int | None, _option("S")] = None,
-    atlas: Annotated[int | None, _option("PX")] = None,
+    iterations: Annotated[str | None, _option("N")] = None,
+    seed: Annotated[str | None, _option("S")] = None,
+    atlas: Annotated[str | None, _option("PX")] = None,
     reward: Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], _option("NAME=WEIGHT ...")] = (),
     report: Annotated[Path | None, _option("R.json")] = None,
     sheet: Annotated[Path | None, _option("S.png")] = None,
@@ -74,6 +74,7 @@ def bake(
     from studio.config import preset as load_preset
     from studio.job import Outputs
 
+    # Numbers arrive as text: what is wrong with them is said in one place, the same way for options and presets.
     chosen = {
         "prompt": prompt,
         "trainer": trainer,
@@ -86,7 +87,8 @@ def bake(
         "generator": generator,
     }
     # Without a preset nothing is learned, unless an option speaks of learning.
-    start = load_preset(preset) if preset else {"trainer": "lora_reward" if reward or iterations else "sample"}
+    learns = reward or iterations not in (None, "0")
+    start = load_preset(preset) if preset else {"trainer": "lora_reward" if learns else "sample"}
     config = parse({name: value for name, value in chosen.items() if value is not None and value != {}}, base=parse(start))
     return _work(config, mesh, Outputs(out, report=report, sheet=sheet, log=log), resume=resume)
 

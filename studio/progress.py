@@ -50,7 +50,7 @@ class Progress:
     texture: Texture | None = None
     """The texture as it stands, when this moment made a new one."""
     mesh: Mesh | None = None
-    """The mesh that `texture` belongs to, wherever there is a texture."""
+    """The mesh that `texture` belongs to, wherever there is a texture; before that once, when it has been read."""
     pictures: Tensor | None = None
     """The generator's current guess of its views [V, 3, h, w], while it denoises."""
     checkpoint: Callable[[], dict[str, Any]] | None = None

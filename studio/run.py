@@ -11,12 +11,14 @@ from typing import Any
 
 import torch
 
-from studio import __version__, device
+from studio import __version__, device, rewards
 from studio.bake import Baker, supersample
 from studio.config import Config
 from studio.coverage import consistency_psnr, coverage, painting_cameras, seam_error
 from studio.errors import StudioError
+from studio.generators import Words
 from studio.objective import Live, Objective, Term
+from studio.plug import shown
 from studio.progress import Progress, Result
 from studio.renderers import build as build_renderer
 from studio.reward_views import RewardViews
@@ -29,6 +31,8 @@ from studio.texture import Texture
 
 SHOWN_SEEDS = 4
 """Textures of this many held-out seeds are kept for pictures: the first ones, never chosen ones."""
+NAMED_WORDS = 8
+"""At most this many words of a prompt are named in a message of their own."""
 
 
 def run(
@@ -40,6 +44,9 @@ def run(
     `Progress.checkpoint()` gave; it continues to the same numbers. Raises StudioError for anything the user can mend.
     """
     seconds: dict[str, float] = {}
+    config.check()
+    if live is None:
+        _check_rewards(config)
     where = device.device(config.device)
     if resume is not None:
         _check_resume(config, resume)
@@ -57,7 +64,7 @@ def run(
 
     with _timed("surface", seconds):
         rasterizer, notice = build_renderer(config.renderer, where)
-        yield Progress("preparing the surface", 0, 4, message=notice or "")
+        yield Progress("preparing the surface", 0, 4, message=notice or "", mesh=mesh)
         atlas = build_atlas(mesh, config.atlas_px)
         yield Progress("preparing the surface", 1, 4)
         cameras = painting_cameras(mesh, atlas, count=config.views, max_count=config.max_views)
@@ -71,9 +78,8 @@ def run(
         for stage in config.generator.stages():
             yield Progress(stage, 0, 1)
         painter = config.generator.build(device=where)
-        for word, near in painter.words(config.prompt).unknown:
-            hint = f"; the nearest it knows is '{near}'" if near else ""
-            yield Progress("reading the prompt", 1, 1, message=f"The generator does not know the word '{word}'{hint}.")
+        for message in _words(painter.words(config.prompt)):
+            yield Progress("reading the prompt", 1, 1, message=message)
 
     with _timed("bake", seconds):
         yield Progress("preparing the surface", 3, 4)
@@ -84,6 +90,9 @@ def run(
 
     with _timed("rewards", seconds):
         terms = []
+        if any(config.weights().values()) and not config.trainer.follows_rewards:
+            message = "This trainer learns nothing: the rewards are only measured."
+            yield Progress("preparing the rewards", 0, len(config.rewards), message=message)
         for i, w in enumerate(config.rewards):
             terms.append(Term(w.name, w.reward.build(mesh, atlas, where)))
             said = notes(terms[-1].score)
@@ -162,6 +171,25 @@ def _check_resume(config: Config, resume: Mapping[str, Any]) -> None:
         raise StudioError("The checkpoint is damaged.", "Delete it and start without --resume.")
     if resume["config"] != replace(config, iterations=0).to_toml():
         raise StudioError("The checkpoint was made with other settings.", "Give the same ones again, or start without --resume.")
+
+
+def _check_rewards(config: Config) -> None:
+    """Raises StudioError when a trainer that follows rewards is to work, and no reward has a weight."""
+    if config.trainer.follows_rewards and config.iterations and not any(config.weights().values()):
+        problem = "No reward has a weight other than 0, so there is nothing to learn from."
+        raise StudioError(problem, f"Give one, such as --reward {rewards.SOCKET.names()[0]}=1, or use --trainer sample.")
+
+
+def _words(words: Words) -> Iterator[str]:
+    """What the user should know of how a prompt was read, in sentences."""
+    for word, near in words.unknown[:NAMED_WORDS]:
+        hint = f"; the nearest it knows is '{near}'" if near else ""
+        yield f"The generator does not know the word '{shown(word)[1:-1]}'{hint}."
+    if (more := len(words.unknown) - NAMED_WORDS) > 0:
+        yield f"Nor does it know {more} more words of the prompt."
+    if words.unread:
+        left = ", ".join(words.unread[:NAMED_WORDS]) + (", ..." if len(words.unread) > NAMED_WORDS else "")
+        yield f"The prompt is longer than the generator reads; it ends before: {left}."
 
 
 def _unwrapped(mesh: Mesh, size_px: int) -> Generator[Progress, None, Mesh]:

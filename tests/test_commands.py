@@ -216,3 +216,53 @@ def test_the_program_itself(tmp_path: Path) -> None:
     missing = [sys.executable, "-m", "studio", "doctor", str(tmp_path / "наст\u00f6l.glb")]
     ended = subprocess.run(missing, capture_output=True, env=environment, timeout=60)
     assert ended.returncode == 2 and b"Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--seed", "1.5"], "whole number"),
+        (["--seed", "-1"], "at least 0"),
+        (["--iterations", "many"], "whole number"),
+        (["--atlas", "1" + "0" * 400], "atlas_px"),
+        (["--trainer", "lora_reward", "--iterations", "2"], "--reward"),
+        (["--trainer", "texture_direct", "--reward", "palette=0"], "other than 0"),
+    ],
+)
+def test_numbers_and_weights_that_make_no_run(
+    more: list[str], said: str, cube: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refused(capsys, bake(cube, tmp_path / "x.glb", *more))
+    assert names(tmp_path) == {"cube.obj"}
+
+
+ODD = [("", "empty"), (" \n", "empty"), ("red " * 2000, "8,000"), ("red \udcff", "no text")]
+
+
+@pytest.mark.parametrize(("prompt", "said"), ODD, ids=range(4))
+def test_a_prompt_that_cannot_be_painted(
+    prompt: str, said: str, cube: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refused(capsys, main(["bake", str(cube), prompt, "--out", str(tmp_path / "x.glb")]))
+    assert names(tmp_path) == {"cube.obj"}
+
+
+@pytest.mark.parametrize("trainer", ["lora_reward", "texture_direct"])
+def test_a_run_stopped_after_its_last_iteration_resumes_to_the_same(
+    trainer: str, cube: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = ["--trainer", trainer, "--reward", "palette=1", "--iterations", "2"]
+    assert bake(cube, tmp_path / "whole.glb", *more, "--report", str(tmp_path / "whole.json")) == 0
+
+    def show(line: console.ProgressLine, progress: Progress) -> None:
+        if progress.checkpoint is not None and progress.step == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(console.ProgressLine, "show", show)
+        assert bake(cube, tmp_path / "x.glb", *more) == 128 + signal.SIGTERM
+    assert bake(cube, tmp_path / "x.glb", *more, "--resume", "--report", str(tmp_path / "x.json")) == 0
+    whole, resumed = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "x"))
+    skip = {"seconds", "peak_memory_bytes"}
+    assert {k: v for k, v in resumed.items() if k not in skip} == {k: v for k, v in whole.items() if k not in skip}
+    assert (tmp_path / "x.glb").read_bytes() == (tmp_path / "whole.glb").read_bytes()

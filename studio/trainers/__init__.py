@@ -27,6 +27,8 @@ class Trainer(ABC):
     """One sentence: when a user should pick this trainer."""
     learns: ClassVar[bool]
     """True when the generator itself changes, so that held-out seeds can be compared before and after."""
+    follows_rewards: ClassVar[bool] = True
+    """False when rewards are only measured, so that it needs none."""
 
     @abstractmethod
     def train(self, objective: Objective, *, iterations: int, resume: dict[str, Any] | None = None) -> Iterator[Progress]:

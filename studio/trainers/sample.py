@@ -19,6 +19,7 @@ class Sample(Trainer):
 
     when = "You want one texture now, as the generator paints it."
     learns = False
+    follows_rewards = False
 
     def train(self, objective: Objective, *, iterations: int, resume: dict[str, Any] | None = None) -> Iterator[Progress]:
         painted = yield from objective.paint(objective.seed)

@@ -30,20 +30,20 @@ class TextureDirect(Trainer):
 
         from studio.progress import Progress
 
-        if resume is None:
-            painted = yield from objective.paint(objective.seed)
-            texture = painted.texture
-        else:
-            texture = objective.base.with_channel("base_color", resume["base_color"].to(objective.atlas.device))
+        painted = yield from objective.paint(objective.seed)
+        texture, start = painted.texture, 0
         colour = texture.channels["base_color"].clone().requires_grad_()
         adam = torch.optim.Adam([colour], lr=self.rate)
         if resume is not None:
+            with torch.no_grad():
+                colour.copy_(resume["base_color"])
+            texture = texture.with_channel("base_color", objective.atlas.dilated(colour.detach()))
             adam.load_state_dict(resume["optimiser"])
-        start = 0 if resume is None else resume["iteration"]
+            start = resume["iteration"]
 
         for iteration in range(start, iterations):
             live = objective.live(iteration)
-            adam.param_groups[0]["lr"] = live.rate or self.rate
+            adam.param_groups[0]["lr"] = self.rate if live.rate is None else live.rate
             scores = objective.score(colour, live.weights, step=iteration)
             colour.grad = -scores.push
             adam.step()
