@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
+import os
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,15 @@ from studio import exporters, files
 from studio.config import Config
 from studio.errors import OutputError, StudioError
 from studio.exporters import Asset, Exporter
+from studio.exporters._source import spare
 from studio.progress import Progress, Result
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
+
+
+KEEP_S = 30.0
+"""How often an unfinished run's checkpoint is written even though nobody stops it."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,13 @@ class Outputs:
         if self.sheet and self.sheet.suffix.lower() != ".png":
             raise OutputError(f"The contact sheet cannot be written as '{self.sheet.name}'.", "Give it the suffix .png.")
         places = [p for p in (self.asset, self.report, self.sheet, self.checkpoint) if p]
-        if len({p.resolve() for p in places}) < len(places):
+        if len({os.path.realpath(p) for p in places}) < len(places):
             raise OutputError("Two results would be written to the same file.", "Give each its own name.")
         for place in places:
-            if place.exists() and mesh.exists() and place.samefile(mesh):
-                raise OutputError(f"'{place}' is the mesh itself.", "Choose another name; your file is never overwritten.")
             _probe(place)
+            with contextlib.suppress(OSError):  # one of them does not exist: then they are not the same
+                if place.samefile(mesh):
+                    raise OutputError(f"'{place}' is the mesh itself.", "Choose another name; your file is never overwritten.")
         if self.log:
             try:
                 self.log.mkdir(parents=True, exist_ok=True)
@@ -93,6 +100,9 @@ def work(
     `resume` continues from that checkpoint to the same numbers. Raises StudioError for anything the user can mend.
     """
     outputs.check(mesh)
+    if outputs.exporter().needs_lora and not config.trainer.learns:
+        problem = f"This trainer learns no LoRA, so '{outputs.asset.name}' would be empty."
+        raise StudioError(problem, "Use --trainer lora_reward, or write a mesh, such as a .glb.")
     state = read_checkpoint(outputs.checkpoint) if resume else None
     from studio.run import run  # after the checks: it takes seconds to import
 
@@ -101,7 +111,10 @@ def work(
     with _log(outputs.log) as log, contextlib.closing(running) as steps:
         try:
             for progress in steps:
+                if progress.mesh is not None:
+                    spare(progress.mesh, filter(None, (outputs.asset, outputs.report, outputs.sheet)))
                 unfinished.note(progress)
+                unfinished.keep(outputs)
                 show(progress)
                 log(progress)
                 if progress.result is not None:
@@ -123,6 +136,7 @@ class _Unfinished:
         self.config = config
         self.checkpoint: dict[str, Any] | None = None
         self.best: Progress | None = None
+        self._kept_at = time.monotonic()
 
     def note(self, progress: Progress) -> None:
         if progress.checkpoint is not None:
@@ -131,18 +145,29 @@ class _Unfinished:
             if progress.texture is not None and (self.best is None or _score(progress) >= _score(self.best)):
                 self.best = progress
 
-    def write(self, outputs: Outputs) -> tuple[Path, ...]:
-        """The files written: none when nothing was learned yet, or when the run was finished."""
+    def keep(self, outputs: Outputs) -> None:
+        """Write the checkpoint now and then, for the day when there is no time to: a power cut, a killed process."""
+        if self.checkpoint is not None and time.monotonic() - self._kept_at >= KEEP_S:
+            with contextlib.suppress(OutputError):  # a disk that is full for a moment must not end the run
+                self._save(outputs.checkpoint)
+            self._kept_at = time.monotonic()
+
+    def _save(self, path: Path) -> None:
         import torch
 
+        with files.replacing(path) as temporary:
+            torch.save(self.checkpoint, temporary)
+
+    def write(self, outputs: Outputs) -> tuple[Path, ...]:
+        """The files written: none when nothing was learned yet, or when the run was finished."""
         if self.checkpoint is None:
             return ()
-        with files.replacing(outputs.checkpoint) as temporary:
-            torch.save(self.checkpoint, temporary)
+        self._save(outputs.checkpoint)
         if self.best is None or self.best.texture is None or self.best.mesh is None:
             return (outputs.checkpoint,)
         receipt = {"config": self.config.table(), "unfinished": True, "iteration": self.best.step, "score": _score(self.best)}
-        asset = Asset(mesh=self.best.mesh, texture=self.best.texture.to("cpu"), receipt=receipt)
+        lora = self.checkpoint.get("trainer", {}).get("lora", {})
+        asset = Asset(mesh=self.best.mesh, texture=self.best.texture.to("cpu"), receipt=receipt, lora=lora)
         return (outputs.checkpoint, *outputs.exporter().write(asset, outputs.asset))
 
 
@@ -172,7 +197,7 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         raise StudioError(f"There is no unfinished run to resume: '{path}' does not exist.", "Start without --resume.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # whatever the unpickler stumbles over
         raise StudioError(f"The checkpoint '{path}' cannot be read.", "Delete it and start without --resume.") from error
     if not isinstance(state, dict):
         raise StudioError(f"'{path}' is not a checkpoint of the studio.", "Delete it and start without --resume.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from studio import files
+from studio import files, job
 from studio.config import Config
 from studio.errors import OutputError, StudioError
 from studio.exporters import Asset
@@ -26,6 +27,8 @@ SCORES = [0.1, 0.5, 0.3, 0.4]
 
 class Numbered:
     """An exporter that writes the first texel, which in these tests is the iteration that made the texture."""
+
+    needs_lora = False
 
     def write(self, asset: Asset, path: Path) -> list[Path]:
         value = float(asset.texture.channels["base_color"].flatten()[0])
@@ -59,7 +62,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
                     metrics={"score": SCORES[i], "symmetry": SCORES[i]},
                     texture=texture,
                     pictures=torch.zeros(2, 3, 8, 8),
-                    checkpoint=lambda: dict(memory, lora=torch.ones(2)),
+                    checkpoint=lambda: dict(memory, lora=torch.ones(2), trainer={"lora": {"lora_A": torch.ones(2)}}),
                 )
             report = {"steps": SCORES, "per_seed": {}}
             facts = {"painted": frozenset(), "report": report, "receipt": {}, "before": (), "after": (), "lora": {}}
@@ -169,3 +172,61 @@ def test_a_checkpoint_that_is_not_there_or_not_one(tmp_path: Path) -> None:
         (tmp_path / "x.checkpoint.pt").write_bytes(content)
         with pytest.raises(StudioError, match="Delete it"):
             read_checkpoint(tmp_path / "x.checkpoint.pt")
+
+
+@pytest.mark.parametrize("content", [b"junk junk", b"\x80\x02}q\x00(X", b"(((((", b"PK\x03\x04" + bytes(40)])
+def test_no_damage_of_a_checkpoint_ends_in_a_traceback(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.checkpoint.pt").write_bytes(content)
+    with pytest.raises(StudioError, match="Delete it"):
+        read_checkpoint(tmp_path / "x.checkpoint.pt")
+
+
+def test_names_that_are_too_long_or_go_in_circles_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop.glb").symlink_to("loop.glb")
+    with pytest.raises(OutputError):
+        Outputs(tmp_path / ("x" * 300 + ".glb")).check(tmp_path / "m.obj")
+    Outputs(tmp_path / "x.glb", report=tmp_path / "loop.glb").check(tmp_path / "m.obj")
+    with pytest.raises(OutputError, match="same file"):
+        Outputs(tmp_path / "x.glb", report=tmp_path / "../" / tmp_path.name / "x.glb").check(tmp_path / ("m" * 300))
+
+
+def test_the_meshs_own_pictures_are_never_replaced(
+    engine: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "wood.png"
+    own.write_bytes(b"the user's own")
+    source = replace(cube().source, path=tmp_path / "m.gltf", sha256="0", files=((own, "0"),))
+    read = Progress("preparing the surface", 0, 1, mesh=replace(cube(), source=source))
+    monkeypatch.setattr(sys.modules["studio.run"], "run", lambda *a, **k: (p for p in [read]))
+    with pytest.raises(OutputError, match="wood.png"):
+        work(Config(), tmp_path / "m.gltf", Outputs(tmp_path / "x.glb", sheet=own))
+    assert own.read_bytes() == b"the user's own"
+
+
+def test_a_killed_job_leaves_a_checkpoint(
+    engine: SimpleNamespace, outputs: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "KEEP_S", 0.0)
+    seen: list[int] = []
+
+    def show(progress: Progress) -> None:
+        if progress.checkpoint is not None:
+            seen.append(read_checkpoint(outputs.checkpoint)["iteration"])
+
+    work(Config(), tmp_path / "m.obj", outputs, show=show)
+    assert seen == [1, 2, 3, 4] and names(tmp_path) == {"x.glb", "r.json"}
+
+
+def test_an_interrupted_job_hands_its_lora_to_the_exporter(
+    engine: SimpleNamespace, outputs: Outputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Asset] = []
+    monkeypatch.setattr(Numbered, "write", lambda self, asset, path: given.append(asset) or [path])
+    work(Config(), tmp_path / "m.obj", outputs, stop=after(4))
+    assert torch.equal(given[0].lora["lora_A"], torch.ones(2))
+
+
+def test_a_lora_alone_needs_a_trainer_that_learns_one(tmp_path: Path) -> None:
+    with pytest.raises(StudioError, match="lora_reward"):
+        work(Config(), tmp_path / "m.obj", Outputs(tmp_path / "x.safetensors"))
+    assert not names(tmp_path)

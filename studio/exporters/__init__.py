@@ -44,6 +44,8 @@ class Exporter(ABC):
 
     suffix: ClassVar[str]
     """Of the main file, with its dot."""
+    needs_lora: ClassVar[bool] = False
+    """True when only what a trainer has taught the generator is written."""
 
     @abstractmethod
     def write(self, asset: Asset, path: Path) -> list[Path]:

@@ -19,6 +19,7 @@ class LoRA(Exporter):
     """One file with the adapter's tensors; its metadata has `format` ("pt") and `recipe` (JSON)."""
 
     suffix: ClassVar[str] = ".safetensors"
+    needs_lora: ClassVar[bool] = True
 
     def write(self, asset: Asset, path: Path) -> list[Path]:
         """Write one file. Raises StudioError when the asset has no LoRA."""
