@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from studio.pretrain import shapes
 
 
-def test_a_seed_is_a_shape(monkeypatch) -> None:
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch) -> None:
     monkeypatch.setattr(shapes, "GRID", 36)
     monkeypatch.setattr(shapes, "FEWEST_FACES", 100)
+
+
+def test_a_seed_is_a_shape() -> None:
     for seed in range(4):
         a, b = shapes.shape(seed), shapes.shape(seed)
         assert np.array_equal(a.vertices, b.vertices) and np.linalg.norm(a.vertices, axis=1).max() < 0.901
