@@ -25,13 +25,13 @@ from studio.surface.atlas import build_atlas
 HERE = Path(__file__).resolve().parent
 SEED, TILE_PX, GAP_PX, WORDS_PX, QUALITY = 1, 336, 8, 34, 88
 SHOWN = (  # mesh, prompt, azimuth and elevation in degrees, distance
-    ("vase", "blue and white stripes", -30, 14, 2.5),
-    ("robot", "rusty metal", 28, 12, 2.55),
-    ("rabbit", "white marble with black veins", 40, 12, 2.5),
+    ("vase", "blue and white stripes", -30, 14, 2.85),
+    ("robot", "rusty metal", 28, 12, 2.7),
+    ("rabbit", "white marble with black veins", 40, 12, 2.8),
     ("mug", "zebra", 60, 22, 2.5),
-    ("chair", "wooden planks", 35, 20, 2.6),
+    ("chair", "wooden planks", 35, 20, 2.8),
     ("mushroom", "red with white dots", 20, 16, 2.5),
-    ("rocket", "gradient from purple to orange", 25, 10, 2.6),
+    ("rocket", "gradient from purple to orange", 25, 10, 2.7),
     ("torus_knot", "lava", 20, 20, 2.5),
 )
 
