@@ -43,17 +43,19 @@ class _Samples:
         self._normals = atlas.corners.geometric_normal[face].cpu().numpy().astype(np.float64)
         self._occlusion = Occlusion(mesh)
         self.cameras = tuple(looking_along(d) for d in sphere_directions())
-        self.seen = self.see(self.cameras)
+        self.facing = self.see(self.cameras)
+        self.seen = self.facing > 0
         self.reachable = self.seen.any(0)
 
     def see(self, cameras: Sequence[Camera]) -> np.ndarray:
-        """[V, n] bool: which samples each camera sees."""
-        seen = np.zeros((len(cameras), len(self._points)), bool)
+        """[V, n] float32: the cosine at which each camera sees each sample, 0 where it does not."""
         towards = np.array([self._directions(c) for c in cameras]).reshape(len(cameras), *self._points.shape)
-        view, sample = np.nonzero((towards * self._normals).sum(-1) > MIN_COSINE)
+        cosine = (towards * self._normals).sum(-1).astype(np.float32)
+        cosine[cosine <= MIN_COSINE] = 0
+        view, sample = np.nonzero(cosine)
         blocked = self._occlusion.blocked(self._points[sample], self._normals[sample], towards[view, sample])
-        seen[view, sample] = ~blocked
-        return seen
+        cosine[view[blocked], sample[blocked]] = 0
+        return cosine
 
     def _directions(self, camera: Camera) -> np.ndarray:
         if camera.orthographic:
@@ -75,6 +77,7 @@ def painting_cameras(
     mesh: Mesh, atlas: Atlas, *, count: int = 6, max_count: int = 8, target: float = TARGET
 ) -> tuple[Camera, ...]:
     """`count` cameras, each the one of 162 directions that adds most to the coverage; more, up to `max_count`, until `target`.
+    Once nothing is left to add, each is the one that looks more straightly at most of what was seen at flat angles.
 
     Cameras stand at the default distance and look at the origin. Raises MeshError when no texel can be seen from outside.
     """
@@ -87,7 +90,9 @@ def painting_cameras(
     chosen: list[int] = []
     while len(chosen) < count or (len(chosen) < max_count and 1 - left.any(0).sum() / reachable < target):
         gain = left.sum(1)
-        gain[chosen] = -1  # each direction once, also when nothing is left to see
+        if not gain.any():
+            gain = (samples.facing - samples.facing[chosen].max(0)).clip(0).sum(1)
+        gain[chosen] = -1  # each direction once, also when nothing is left to gain
         best = int(gain.argmax())
         chosen.append(best)
         left[:, samples.seen[best]] = False
@@ -97,7 +102,7 @@ def painting_cameras(
 def coverage(mesh: Mesh, atlas: Atlas, cameras: Sequence[Camera]) -> float:
     """The part of the reachable texels that `cameras` see, 0 … 1; 0 when none is reachable."""
     samples = _samples(mesh, atlas)
-    seen = samples.see(cameras).any(0) & samples.reachable
+    seen = (samples.see(cameras) > 0).any(0) & samples.reachable
     return float(seen.sum() / max(int(samples.reachable.sum()), 1))
 
 

@@ -107,3 +107,11 @@ def test_consistency_is_the_psnr_against_the_texture() -> None:
     assert consistency_psnr(torch.where(baker.taps.alpha > 0, views, 7.0), baker, texture) > 120
     assert consistency_psnr(views + 0.1, baker, texture) == pytest.approx(20, abs=1e-3)
     assert consistency_psnr(views.clone(), baker, texture) == math.inf
+
+
+def test_cameras_beyond_full_coverage_look_straighter() -> None:
+    """Two corners see all of a cube, at a cosine of 0.58; those that follow turn to its faces instead of anywhere."""
+    cameras = painting_cameras(cube(), build_atlas(cube(), 64), count=6)
+    towards = np.array([c.direction() for c in cameras])
+    for axis in np.concatenate([np.eye(3), -np.eye(3)]):
+        assert (towards @ axis).max() > 0.75
