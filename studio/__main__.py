@@ -234,9 +234,11 @@ def _listed(title: str, entries: dict[str, str]) -> None:
 
 def _described(socket: Socket[Any], name: str) -> str:
     """A plug in one line: what it is, and why it cannot run here if so."""
-    plug = socket.load(name)
-    said = getattr(plug, "when", None) or getattr(plug, "description", None) or (plug.__doc__ or "").strip().splitlines()[0]
     reason = socket.why_not(name)
+    if name not in socket.working():
+        return f"(not here: {reason})"
+    plug = socket.load(name)
+    said = getattr(plug, "when", None) or getattr(plug, "description", None) or (plug.__doc__ or name).strip().splitlines()[0]
     return f"{said} (not here: {reason})" if reason else said
 
 

@@ -45,7 +45,7 @@ class Outputs:
 
     def exporter(self) -> Exporter:
         """The exporter for the asset's suffix. Raises StudioError when there is none."""
-        kinds = {exporters.SOCKET.load(name).suffix: name for name in exporters.SOCKET.names()}
+        kinds = {exporters.SOCKET.load(name).suffix: name for name in exporters.SOCKET.working()}
         suffix = self.asset.suffix.lower()
         if suffix not in kinds:
             problem = f"Nothing can be exported as '{self.asset.name}'."

@@ -146,6 +146,10 @@ class Socket(Generic[Promise]):
         """Every plug's name, sorted; imports none of them."""
         return sorted({*self._own(), *self._installed()})
 
+    def working(self) -> list[str]:
+        """The names of the plugs that can be loaded: one outside package in disorder must not cost the others."""
+        return [name for name in self.names() if self._problem(name) is None]
+
     def load(self, name: str) -> type[Promise]:
         """The plug's class. Raises StudioError for an unknown name or an outside plug that cannot be imported."""
         if name in self._own():
@@ -160,7 +164,7 @@ class Socket(Generic[Promise]):
             raise unknown(self.kind, name, self.names())
         try:
             plug = installed[name].load()
-        except ImportError as error:
+        except Exception as error:  # an outside package may fail in any way
             package = installed[name].dist
             owner = package.name if package else name
             problem = f"The {self.kind} '{name}' of the package '{owner}' cannot be imported: {error}."
@@ -180,12 +184,22 @@ class Socket(Generic[Promise]):
         cls = plug if inspect.isclass(plug) else type(plug)
         if cls.__module__.startswith(self.package + "."):
             return cls.__module__.rsplit(".", 1)[-1]
-        return next(n for n, e in self._installed().items() if e.load() is cls)
+        return next(n for n in self._installed() if self._problem(n) is None and self.load(n) is cls)
 
     def why_not(self, name: str) -> str | None:
         """The reason why this plug cannot run here, or None when it can (a greyed entry in a menu)."""
+        if problem := self._problem(name):
+            return problem
         reason = getattr(self.load(name), "why_not", None)
         return reason() if reason else None
+
+    def _problem(self, name: str) -> str | None:
+        """Why this plug cannot be loaded."""
+        try:
+            self.load(name)
+        except StudioError as error:
+            return error.problem
+        return None
 
     def _own(self) -> list[str]:
         spec = importlib.util.find_spec(self.package)

@@ -170,6 +170,21 @@ def test_installed_packages_bring_plugs(folder: str, monkeypatch: pytest.MonkeyP
             socket.load(name)
 
 
+@pytest.mark.parametrize("what", ["no_such_package_at_all:Plug", "pathlib:Nothing", "greeters.torn:Plug", "pathlib:Path"])
+def test_one_package_in_disorder_costs_the_others_nothing(
+    what: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / folder / "empty.py").unlink()
+    (tmp_path / folder / "torn.py").write_text("this is no Python")
+    named = {"aaa": what, "outside": f"{__name__}:Outside"}
+    points = [importlib.metadata.EntryPoint(name, value, folder) for name, value in named.items()]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points if group == folder else ())
+    socket = Socket(folder, Greeter)
+    monkeypatch.setattr(socket, "_own", lambda: [])
+    assert socket.names() == ["aaa", "outside"] and socket.working() == ["outside"]
+    assert "aaa" in (socket.why_not("aaa") or "") and socket.name_of(Outside()) == "outside"
+
+
 BEYOND = [10**400, "1" + "0" * 5000, float("inf"), float("nan"), 10**5000]
 
 

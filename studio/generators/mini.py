@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mini(Generator):
-    """Knobs of the bundled generator."""
+    """The bundled generator: six consistent views in seconds, from a few hundred words of materials, patterns and colours."""
 
     steps: int = knob(8, "Denoising steps; more are sharper and slower.", low=1, high=50)
     guidance: float = knob(2.0, "How strongly the prompt is followed; 1 halves the time per step.", low=1, high=8)

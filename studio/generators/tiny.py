@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tiny(Generator):
-    """Knobs of the test generator."""
+    """Random weights, for trying out commands and for tests: it accepts every prompt and obeys none."""
 
     steps: int = knob(4, "Denoising steps.", low=1, high=50)
     guidance: float = knob(2.0, "Weight of the prompt against the empty prompt; 1 halves the time per step.", low=1, high=8)
