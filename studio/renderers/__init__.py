@@ -10,7 +10,7 @@ while textures are painted.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
     from studio.texture import Fragments
 
-WALK = 8
-"""At most this many faces are tried between the one a backend names and the one under the pixel's centre."""
 LARGEST_PX = 16384
 """The largest side of a rasterised picture, supersampling included."""
 CHUNK_PIXELS = {"cpu": 1 << 14, "cuda": 1 << 22}
@@ -76,8 +74,8 @@ def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor, Te
 
     A pixel p = (x, y, 1) on a triangle with homogeneous screen corners c_i = (x_i, y_i, w_i) has perspective-correct barycentrics
     proportional to p · (c_j × c_k), valid for corners behind the eye too (Olano and Greer 1997, Triangle scan conversion using 2D
-    homogeneous coordinates, §3). A backend that decides coverage on a coarser grid may name the neighbour of the face under the
-    pixel's centre: then the face across the edge is taken; where the surface ends there, the nearest point of the named face.
+    homogeneous coordinates, §3). A backend that decides coverage on a coarser grid may name a neighbour of the face under the
+    pixel's centre: then that one is taken; where the surface ends there, the nearest point of the named face.
     Zero where face is −1.
     """
     import torch
@@ -87,7 +85,7 @@ def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor, Te
     axis = torch.from_numpy(-camera.T_view_world()[2]).to(device)
     vertices = torch.tensor(mesh.vertices, dtype=torch.float64, device=device)
     corners = torch.tensor(mesh.faces, dtype=torch.int64, device=device)
-    beyond = torch.from_numpy(_across(mesh)).to(device)
+    fans = tuple(torch.from_numpy(a).to(device) for a in _fans(mesh))
 
     c = (vertices @ clip[:, :3].T + clip[:, 3])[corners]
     edges = torch.linalg.cross(c[:, [1, 2, 0]], c[:, [2, 0, 1]])
@@ -109,16 +107,9 @@ def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor, Te
         x = ((place % px).double() + 0.5) * (2 / px) - 1
         y = 1 - ((place // px).double() + 0.5) * (2 / px)
         weights = weighed(owner, x, y)
-        for _ in range(WALK):  # across an edge, around a corner, over slivers
-            low, corner = weights.min(-1)
-            off = (low < 0).nonzero()[:, 0]
-            other = beyond[owner[off], corner[off]]
-            theirs = weighed(other.clamp(min=0), x[off], y[off])
-            closer = (theirs.amin(-1) > low[off]) & (turn[other] == turn[owner[off]])
-            better = (other >= 0) & (closer | (turn[other] > turn[owner[off]]))  # a silhouette belongs to its front face
-            if not better.any():
-                break
-            owner[off[better]], weights[off[better]] = other[better], theirs[better]
+        off = (weights.amin(-1) < 0).nonzero()[:, 0]
+        if len(off):
+            _moved(owner, weights, off, lambda face, at, x=x, y=y: weighed(face, x[at], y[at]), corners, turn, fans)
         weights = weights.clamp(min=0)
         weights = weights / weights.sum(-1, keepdim=True)
         owners[place] = owner.to(owners.dtype)
@@ -127,19 +118,44 @@ def locate(mesh: Mesh, camera: Camera, face: Tensor) -> tuple[Tensor, Tensor, Te
     return owners.reshape(px, px), bary.reshape(px, px, 3), depth.reshape(px, px)
 
 
+def _moved(
+    owner: Tensor,
+    weights: Tensor,
+    off: Tensor,
+    weighed: Callable[[Tensor, Tensor], Tensor],
+    corners: Tensor,
+    turn: Tensor,
+    fans: tuple[Tensor, ...],
+) -> None:
+    """Give the pixels `off`, whose centre misses the face they were named, the best of the faces around its nearest corner.
+
+    The best one holds the centre. Where none does the surface ends, and a face seen from outside comes before the nearest one.
+    """
+    import torch
+
+    first, fan = fans
+    corner = corners[owner[off], weights[off].argmax(-1)]
+    count = first[corner + 1] - first[corner]
+    pixel = torch.repeat_interleave(count)
+    place = torch.arange(len(pixel), device=off.device) - (count.cumsum(0) - count)[pixel]
+    other = fan[first[corner][pixel] + place]
+    theirs = weighed(other, off[pixel])
+    low, mine = theirs.amin(-1), turn[owner[off]][pixel]
+    rank = low.clamp(-4, 0) / 8 + 2 * (low >= 0) + 0.75 * (turn[other] > mine) - 9 * (turn[other] < mine)
+    best = torch.full_like(low[: len(off)], -torch.inf).scatter_reduce(0, pixel, rank, "amax")
+    chosen = (rank == best[pixel]).nonzero()[:, 0]
+    to = off[pixel[chosen]]
+    owner[to], weights[to] = other[chosen], theirs[chosen]
+
+
 @lru_cache(maxsize=4)
-def _across(mesh: Mesh) -> np.ndarray:
-    """The face [F, 3] int64 beyond the edge opposite each corner, −1 where the surface ends."""
+def _fans(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """The faces around each vertex, as a list of faces and where each vertex's begin in it [N + 1]."""
     import numpy as np
 
-    ends = np.sort(mesh.faces[:, [[1, 2], [2, 0], [0, 1]]].reshape(-1, 2).astype(np.int64), axis=1)
-    key = ends[:, 0] * len(mesh.vertices) + ends[:, 1]
-    order = np.argsort(key, kind="stable")
-    first = np.flatnonzero(key[order][1:] == key[order][:-1])
-    a, b = order[first], order[first + 1]
-    beyond = np.full(len(key), -1, dtype=np.int64)
-    beyond[a], beyond[b] = b // 3, a // 3
-    return beyond.reshape(-1, 3)
+    order = np.argsort(mesh.faces.reshape(-1), kind="stable")
+    first = np.concatenate([[0], np.bincount(mesh.faces.reshape(-1), minlength=len(mesh.vertices)).cumsum()])
+    return first, order // 3
 
 
 @dataclass(frozen=True)
