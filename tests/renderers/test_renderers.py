@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from studio import renderers
+from studio import renderers, resources
 from studio.camera import Camera, ring
 from studio.errors import DeviceError, StudioError
-from studio.surface.mesh import Mesh
+from studio.surface.mesh import Mesh, load
 from tests.meshes import cube, uv_sphere
 
 CPU = torch.device("cpu")
@@ -97,6 +99,20 @@ def test_a_backend_that_rounds_still_names_the_face_under_the_centre() -> None:
     assert (face != view.face[0])[both].double().mean() < 1e-3, "the centre decides again"
     inside = both & (view.cosine[0] > 0.15)
     assert (bary - view.bary[0])[inside & (face == view.face[0])].abs().max() < 1e-5
+
+
+def test_the_face_under_the_centre_is_found_across_slivers() -> None:
+    """In this view of the chair the named face and the right one share a corner but no edge, with slivers between them."""
+    chair, camera = load(resources.sample("chair")), replace(Camera(), azimuth_deg=180, elevation_deg=20)
+    exact = renderers.SOCKET.make("embree").build(CPU)
+    right = exact.rasterize(chair, [camera], 512)
+    shaken = exact.hits(chair, [Shaken(180, 20)], 512)[0]
+    face, bary, _ = renderers.locate(chair, camera, shaken)
+    around = right.depth[0].unfold(0, 3, 1).unfold(1, 3, 1).flatten(2)
+    smooth = (right.mask[0] & (shaken >= 0))[1:-1, 1:-1] & (around.std(-1) < 2e-3)
+    same = (face == right.face[0])[1:-1, 1:-1][smooth]
+    assert same.double().mean() > 0.9999
+    assert (bary - right.bary[0])[1:-1, 1:-1][smooth][same].abs().max() < 1e-5
 
 
 def test_a_pixel_beside_the_surface_takes_its_nearest_point_and_degenerate_faces_stay_finite() -> None:
