@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
-from studio import environment
+from studio import environment, resources
 from studio.camera import Camera
-from studio.renderers import Rasterizer, build
+from studio.renderers import SOCKET, Rasterizer, build
 from studio.still import Stage, _lamps, _unhidden, still
-from studio.surface.atlas import build_atlas
-from studio.surface.mesh import Mesh
+from studio.surface.atlas import Atlas, build_atlas
+from studio.surface.fill import Fill
+from studio.surface.mesh import Mesh, load
 from studio.surface.occlusion import Occlusion
 from studio.texture import Texture
 from tests.meshes import cube, uv_sphere
@@ -67,3 +70,30 @@ def test_one_stage_serves_many_textures() -> None:
     assert torch.equal(stage(grey), first)
     changed = (first - second).abs().amax(1) > 1e-6
     assert changed[:, 16, 16].all() and not changed[:, 0, 0].any()
+
+
+def striped(mesh: Mesh, atlas: Atlas) -> Texture:
+    """Level red and white bands, by the height of each texel; glossy towards +x, matt towards −x."""
+    place = torch.einsum("nhwk,nhwkc->nhwc", atlas.bary, atlas.corners.position[atlas.face.long().clamp(min=0)])
+    red, white = torch.tensor([0.75, 0.1, 0.08]), torch.tensor([0.92, 0.9, 0.86])
+    colour = torch.where((5 * place[..., 1:2]).floor() % 2 == 0, red, white)
+    rough = torch.where(place[..., :1] > 0, 0.15, 0.8)
+    looks = Fill(atlas, atlas.valid)(torch.cat([colour, rough], -1)[atlas.valid])
+    looks = looks.reshape(*atlas.valid.shape, 4).permute(0, 3, 1, 2)
+    return Texture.flat(mesh, atlas.size_px).with_channel("base_color", looks[:, :3]).with_channel("roughness", looks[:, 3:])
+
+
+def test_the_picture_of_a_mug_is_the_one_we_have_looked_at() -> None:
+    """Golden picture. What must be seen in `golden/mug.png`: a mug whole in the frame, open towards us from above, its handle on
+    the right with the backdrop seen through it; level red and white bands, ragged by a texel, that run on across the seams of
+    the atlas without gap or jump; the inside of the mug dim, darkest at the left; right of the middle it is glossy, so that the
+    rim catches the light there, and matt to the left; a soft shadow on the floor around its foot; a backdrop brightest behind
+    the mug; no black or white speckles. After a change that is meant to be seen, look at the new picture, then replace it."""
+    mesh = load(resources.sample("mug"))
+    atlas = build_atlas(mesh, 256)
+    rays = SOCKET.make("embree").build(torch.device("cpu"))
+    picture = still(mesh, atlas, striped(mesh, atlas), Camera(25, 20), environment.load("softbox"), rays, 112)
+    golden = Image.open(Path(__file__).with_name("golden") / "mug.png")
+    expected = torch.from_numpy(np.array(golden)).movedim(-1, 0) / 255
+    off = (picture - expected).abs()
+    assert off.mean() < 1 / 255 and (off.amax(0) > 16 / 255).float().mean() < 0.005
