@@ -51,9 +51,13 @@ def supersample(atlas: Atlas, size_px: int, camera: Camera = Camera(), *, most: 
 class Baker:
     """The bake of V views of h × w pixels into S texture sets of T × T texels, precomputed."""
 
-    def __init__(self, fragments: Fragments, atlas: Atlas, *, power: float = 4.0, feather_px: int = 2) -> None:
+    def __init__(
+        self, fragments: Fragments, atlas: Atlas, *, shown: Tensor | None = None, power: float = 4.0, feather_px: int = 2
+    ) -> None:
         """`power`: how much views from straight ahead outweigh flat ones; `feather_px`: how far from depth edges views fade in,
-        in picture pixels. On the device of `fragments`. Raises StudioError when the views see nothing of the surface.
+        in picture pixels. `shown` [V, h, w] bool: the pixels that will hold the surface's colour (all that it touches, if None);
+        a picture that is painted where pixels' centres hit the surface misses some that fragments only graze.
+        On the device of `fragments`. Raises StudioError when the views see nothing of the surface.
         """
         from scipy.sparse import vstack
 
@@ -64,9 +68,11 @@ class Baker:
         index, share = (t.cpu().numpy().reshape(-1, 4) for t in (self.taps.map.index, self.taps.map.weight))
         ends = np.cumsum(counts.sum(1))
         per_view = []
-        for view, first, last in zip(fragments.each_view(), ends - counts.sum(1), ends, strict=True):
+        places = self.taps.alpha[:, 0] > 0 if shown is None else shown
+        places = places.flatten(1).cpu().numpy()
+        for view, held, first, last in zip(fragments.each_view(), places, ends - counts.sum(1), ends, strict=True):
             weight = _weights(view, power, feather_px)
-            per_view.append(_spread(view, weight, index[first:last], share[first:last], self.taps.map.columns))
+            per_view.append(_spread(view, weight, held, index[first:last], share[first:last], self.taps.map.columns))
         texel_from_pixel = vstack(per_view, format="csr").T.tocsr()
         total = texel_from_pixel @ np.ones(texel_from_pixel.shape[1])
         painted = total * fragments.supersample**2 > MIN_WEIGHT
@@ -142,9 +148,9 @@ def _edges(mask: Tensor, depth: Tensor, reach: Tensor) -> Tensor:
 
 
 def _spread(
-    view: Fragments, given: dict[str, np.ndarray], index: np.ndarray, share: np.ndarray, texels: int
+    view: Fragments, given: dict[str, np.ndarray], shown: np.ndarray, index: np.ndarray, share: np.ndarray, texels: int
 ) -> csr_matrix:
-    """The csr_matrix [h·w, S·T·T] that deposits one view: bilinear reading of the picture, times weight, times taps."""
+    """The csr_matrix [h·w, S·T·T] that deposits one view: reading of the pixels `shown` [h·w], times weight, times taps."""
     from scipy.sparse import csr_matrix
 
     size, k = view.size_px, view.supersample
@@ -162,7 +168,7 @@ def _spread(
         inside = (y >= 0) & (y < size) & (x >= 0) & (x < size)
         y, x = y.clip(0, size - 1), x.clip(0, size - 1)
         same = np.abs(given["depth"][y, x] - depth[of]) <= reach[of]
-        return y * size + x, inside & same & given["clean"][y, x]
+        return y * size + x, inside & same & given["clean"][y, x] & shown[y * size + x]
 
     side_y, side_x = np.sign(off_y).astype(int), np.sign(off_x).astype(int)
     taken, shares = [], []
@@ -178,6 +184,7 @@ def _spread(
         place, good = near(down, right, lost)
         tap[lost[good], 0] = place[good]
         lost = lost[~good]
+    weight[lost[~shown[pixel[lost]]]] = 0
     part *= (weight / total)[:, None]
     n = len(pixel)
     reading = csr_matrix((part.reshape(-1).astype(np.float32), tap.reshape(-1), np.arange(0, 4 * n + 1, 4)), (n, size * size))

@@ -84,8 +84,9 @@ def run(
     with _timed("bake", seconds):
         yield Progress("preparing the surface", 3, 4)
         px = painter.view_px
-        baker = Baker(rasterizer.rasterize(mesh, cameras, px, supersample=supersample(atlas, px)), atlas)
-        scene = painter.scene(config.prompt, rasterizer.rasterize(mesh, cameras, px), baker=baker)
+        seen = rasterizer.rasterize(mesh, cameras, px)
+        baker = Baker(rasterizer.rasterize(mesh, cameras, px, supersample=supersample(atlas, px)), atlas, shown=seen.mask)
+        scene = painter.scene(config.prompt, seen, baker=baker)
         yield Progress("preparing the surface", 4, 4)
 
     with _timed("rewards", seconds):

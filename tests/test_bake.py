@@ -251,3 +251,18 @@ def test_supersampling_follows_the_size_of_texels() -> None:
 
     for texels in (16, 64, 96, 128, 512):
         assert supersample(build_atlas(quad(), texels), 64) == min(max(math.ceil(needed(texels)), 2), 4)
+
+
+def test_pixels_that_hold_no_colour_are_never_read() -> None:
+    """A picture painted at its pixels' centres is blank where the surface is only grazed, as thin strips are between centres."""
+    y = np.linspace(-0.9, 0.9, 9)
+    strips = [((-0.9, a, 0.0), (0.9, a + 0.1, 0.0), (0.9, a + 0.13, 0.0), (-0.9, a + 0.03, 0.0)) for a in y]
+    uv = [((0, v), (1, v), (1, v + 0.1), (0, v + 0.1)) for v in np.linspace(0, 0.88, 9)]
+    faces = np.array([(4 * i, 4 * i + a, 4 * i + a + 1) for i in range(9) for a in (1, 2)])
+    mesh = Mesh.from_arrays(np.array(strips).reshape(-1, 3), faces, corner_uv=np.array(uv).reshape(-1, 2)[faces])
+    atlas, shown = build_atlas(mesh, 64), draw(mesh, k=1).mask
+    fine = draw(mesh, k=4)
+    assert bool(((fine.alpha[:, 0] > 0) & ~shown).any())
+    baker = Baker(fine, atlas, shown=shown)
+    assert baker.bake(shown.float()[:, None])[:, 0][atlas.valid].min() > 1 - 1e-5
+    assert Baker(fine, atlas).bake(shown.float()[:, None])[:, 0][atlas.valid].min() < 0.9
