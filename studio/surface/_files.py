@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import io
+import os
 import re
 import warnings
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -101,6 +102,9 @@ class Folder:
     def read(self, reference: str) -> bytes:
         """The bytes of a referenced file. Raises Outside, or MeshError when it cannot be read."""
         path = self.resolve(reference)
+        if not os.path.isfile(path):
+            problem = f"The mesh refers to '{reference[:120]}', which is not in its folder."
+            raise MeshError(problem, "Put all of its files into one folder, or export it as GLB.")
         data = read_limited(path)
         self.read_files[path] = hashlib.sha256(data).hexdigest()
         return data

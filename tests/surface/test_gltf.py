@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from studio.errors import MeshError
+from studio.surface.mesh import load
 from tests.surface.files import TRIANGLE, Gltf, in_source, png
 
 
@@ -96,3 +99,10 @@ def test_gltf_materials_and_maps(tmp_path: Path) -> None:
     assert mapped.metallic_roughness[0, 0].tolist() == [0, 128, 255] and mapped.roughness == 0.4
     np.testing.assert_allclose(mesh.corner_uv[1], [[0, 1], [0, 0.5], [0.5, 1]], atol=1e-6)  # the lower left quadrant
     assert any("gone.png" in r for r in mesh.repairs)
+
+
+@pytest.mark.parametrize("name", ["gone.bin", "x" * 300 + ".bin"])
+def test_a_lost_buffer_is_named_with_the_way_out(name: str, tmp_path: Path) -> None:
+    (tmp_path / "made.gltf").write_text(json.dumps({"asset": {"version": "2.0"}, "buffers": [{"uri": name, "byteLength": 4}]}))
+    with pytest.raises(MeshError, match=f"refers to '{name[:60]}.*one folder"):
+        load(tmp_path / "made.gltf")
