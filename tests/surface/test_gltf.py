@@ -103,6 +103,15 @@ def test_gltf_materials_and_maps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gone.bin", "x" * 300 + ".bin"])
 def test_a_lost_buffer_is_named_with_the_way_out(name: str, tmp_path: Path) -> None:
-    (tmp_path / "made.gltf").write_text(json.dumps({"asset": {"version": "2.0"}, "buffers": [{"uri": name, "byteLength": 4}]}))
+    tree = {
+        "asset": {"version": "2.0"},
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+        "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}],
+        "bufferViews": [{"buffer": 0, "byteLength": 36}],
+        "buffers": [{"uri": name, "byteLength": 36}],
+    }
+    (tmp_path / "made.gltf").write_text(json.dumps(tree))
     with pytest.raises(MeshError, match=f"refers to '{name[:60]}.*one folder"):
         load(tmp_path / "made.gltf")
