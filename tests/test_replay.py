@@ -126,7 +126,7 @@ def test_replay_equals_autograd_in_single_precision(views: str) -> None:
 
 @pytest.mark.long
 def test_replay_equals_autograd_on_the_shipped_weights() -> None:
-    """Issue 2: stepwise replay equals plain autograd for the shipped mini (six views, the last step) to 1e-3 in fp32."""
+    """Stepwise replay equals plain autograd for the shipped mini (six views, the last step) to 1e-3 in fp32."""
     painter = awake(SOCKET.make("mini").build(device=CPU))
     _, _, baker, seen = surface(6, painter.view_px)
     scene = painter.scene("a blue vase with yellow dots", seen, baker=baker)

@@ -120,7 +120,7 @@ def test_charts_neither_overlap_nor_touch(name: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_eight_cameras_see_nearly_all_of_it(name: str) -> None:
-    """Issue 2: at least 97 % of the reachable texels with at most 8 cameras, chosen on one atlas and measured on another."""
+    """At least 97 % of the reachable texels with at most 8 cameras, chosen on one atlas and measured on another."""
     from studio.coverage import coverage, painting_cameras
     from studio.surface.atlas import build_atlas
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.long
 def test_the_same_seed_and_settings_give_the_same_texture_bytes() -> None:
-    """Issue 2: same machine, threads, seed and settings on a CPU → identical texture bytes."""
+    """Same machine, threads, seed and settings on a CPU → identical texture bytes."""
     config = parse({"prompt": "red and white stripes", "atlas_px": 256, "device": "cpu"})
 
     def painted() -> bytes:
@@ -44,7 +44,7 @@ def laid_out(folder: Path) -> Path:
 
 @pytest.mark.long
 def test_a_wheel_without_pretraining_paints(tmp_path: Path) -> None:
-    """Issue 2: nothing outside pretraining needs it; the bundled generator paints a bundled mesh from a wheel without it."""
+    """Nothing outside pretraining needs it; the bundled generator paints a bundled mesh from a wheel without it."""
     site = laid_out(tmp_path / "site")
     (tmp_path / "quick.toml").write_text('atlas_px = 256\nmax_views = 6\n[generator]\nname = "mini"\nsteps = 2\n')
     bake = ["bake", str(site / "studio" / "_sample_meshes" / "mug.glb"), "a blue mug", "--out", str(tmp_path / "x.glb")]
