@@ -34,7 +34,7 @@ GENERATORS = {
 STAGES = ("mesh", "surface", "generator", "bake", "rewards", "train")
 TOLERANCE = 1.1
 GIB = 2**30
-JUDGED = GIB // 10
+JUDGED = GIB // 4
 """Resident memory below this is reported, not judged."""
 
 
