@@ -46,6 +46,7 @@ def bake(
     sheet: Annotated[Path | None, _option("S.png")] = None,
     log: Annotated[Path | None, _option("TB_DIR")] = None,
     resume: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False,
+    unwrap: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False,
     device: Annotated[str | None, _option("D")] = None,
     renderer: Annotated[str | None, _option("R")] = None,
     generator: Annotated[str | None, _option("G")] = None,
@@ -66,6 +67,7 @@ def bake(
         sheet: Write a contact sheet of the result as PNG.
         log: Write TensorBoard logs into this folder.
         resume: Continue the unfinished run whose checkpoint lies beside the output.
+        unwrap: Lay out new UVs even where the mesh has usable ones.
         device: Where to compute: auto, cpu, cuda, cuda:1 or mps.
         renderer: What draws: auto, embree or nvdiffrast.
         generator: What paints: mini, or another of `studio plugs`.
@@ -82,6 +84,7 @@ def bake(
         "seed": seed,
         "atlas_px": atlas,
         "rewards": _weights([item for group in reward for item in group]),
+        "unwrap": unwrap or None,
         "device": device,
         "renderer": renderer,
         "generator": generator,

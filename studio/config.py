@@ -53,6 +53,7 @@ class Config:
     seed: int = knob(0, "Which of the generator's variations to paint.", low=0, high=9_999)
     iterations: int = knob(16, "Learning steps.", low=0, high=100_000)
     atlas_px: int = knob(1024, "Side of the exported texture.", low=256, high=4096, unit="px")
+    unwrap: bool = knob(False, "Lay out new UVs even where the mesh has usable ones.")
     views: int = knob(6, "Pictures painted together; more are added until the mesh is covered.", low=1, high=16)
     max_views: int = knob(8, "Never more pictures than this.", low=1, high=16)
     held_out: int = knob(0, "Seeds never trained on, painted before and after learning to measure the gain.", low=0, high=64)

@@ -23,7 +23,8 @@ from studio.progress import Progress, Result
 from studio.renderers import build as build_renderer
 from studio.reward_views import RewardViews
 from studio.rewards import notes
-from studio.surface.atlas import build_atlas
+from studio.surface.atlas import Atlas, build_atlas
+from studio.surface.health import OVERLAP_LIMIT
 from studio.surface.mesh import Mesh, load
 from studio.surface.seams import seams
 from studio.surface.unwrap import needs_unwrap, unwrap
@@ -54,7 +55,7 @@ def run(
     with _timed("mesh", seconds):
         yield Progress("reading the mesh", 0, 1)
         mesh = mesh if isinstance(mesh, Mesh) else load(mesh)
-        if reason := needs_unwrap(mesh):
+        if reason := "New UVs are laid out, as asked." if config.unwrap else needs_unwrap(mesh):
             yield Progress("unwrapping", 0, len(mesh.faces), message=reason)
             mesh = yield from _unwrapped(mesh, config.atlas_px)
         for repair in mesh.repairs:
@@ -66,7 +67,7 @@ def run(
         rasterizer, notice = build_renderer(config.renderer, where)
         yield Progress("preparing the surface", 0, 4, message=notice or "", mesh=mesh)
         atlas = build_atlas(mesh, config.atlas_px)
-        yield Progress("preparing the surface", 1, 4)
+        yield Progress("preparing the surface", 1, 4, message=_shared(atlas))
         cameras = painting_cameras(mesh, atlas, count=config.views, max_count=config.max_views)
         covered = coverage(mesh, atlas, cameras)
         yield Progress("preparing the surface", 2, 4)
@@ -191,6 +192,14 @@ def _words(words: Words) -> Iterator[str]:
     if words.unread:
         left = ", ".join(words.unread[:NAMED_WORDS]) + (", ..." if len(words.unread) > NAMED_WORDS else "")
         yield f"The prompt is longer than the generator reads; it ends before: {left}."
+
+
+def _shared(atlas: Atlas) -> str:
+    """What to say of surface that shares its texels: past the limit new UVs are offered, never imposed."""
+    share = float(atlas.shared.sum() / atlas.valid.sum().clamp(min=1))
+    if share <= OVERLAP_LIMIT:
+        return ""
+    return f"{share:.0%} of the texels belong to several places of the surface and look alike there; --unwrap lays out new UVs."
 
 
 def _unwrapped(mesh: Mesh, size_px: int) -> Generator[Progress, None, Mesh]:

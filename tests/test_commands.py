@@ -19,6 +19,8 @@ import studio.still
 from studio import console, resources
 from studio.__main__ import main
 from studio.progress import Progress
+from studio.surface.health import health
+from studio.surface.mesh import load
 
 QUICK = """
 atlas_px = 256
@@ -266,3 +268,21 @@ def test_a_run_stopped_after_its_last_iteration_resumes_to_the_same(
     skip = {"seconds", "peak_memory_bytes"}
     assert {k: v for k, v in resumed.items() if k not in skip} == {k: v for k, v in whole.items() if k not in skip}
     assert (tmp_path / "x.glb").read_bytes() == (tmp_path / "whole.glb").read_bytes()
+
+
+def test_new_uvs_are_offered_where_they_overlap_and_made_when_asked_for(
+    cube: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All six faces of this cube share one square: the user is told, and --unwrap gives each a place of its own."""
+    text = cube.read_text()
+    stacked = tmp_path / "stacked.obj"
+    lines = [f"vt {u} {v}" for u, v in ((0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9))]
+    faces = ["f " + " ".join(f"{corner}/{k + 1}" for k, corner in enumerate(face)) for face in CUBE_FACES]
+    stacked.write_text("\n".join([*(line for line in text.splitlines() if line.startswith("v ")), *lines, *faces]))
+
+    assert bake(stacked, tmp_path / "kept.glb") == 0
+    assert "--unwrap" in capsys.readouterr().err
+    assert bake(stacked, tmp_path / "new.glb", "--unwrap") == 0
+    assert "--unwrap" not in capsys.readouterr().err
+    kept, new = (health(load(tmp_path / name)).uv_overlap for name in ("kept.glb", "new.glb"))
+    assert kept > 0.9 and new < 0.01

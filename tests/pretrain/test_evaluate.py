@@ -1,5 +1,5 @@
 """The shipped weights obey colours because they read the prompt: the rows that
-`python -m studio.pretrain.evaluate --meshes sample_meshes/vase.glb` prints, every second one: a quarter of the whole measurement."""
+`python -m studio.pretrain.evaluate --meshes sample_meshes/vase.glb` prints, every second one: a quarter of all."""
 
 from __future__ import annotations
 
