@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from studio import __version__, device, rewards
+from studio import __version__, device, stages
 from studio.bake import Baker, supersample
 from studio.config import Config
 from studio.coverage import consistency_psnr, coverage, painting_cameras, seam_error
 from studio.errors import StudioError
-from studio.generators import Words
 from studio.objective import Live, Objective, Term
-from studio.plug import shown
 from studio.progress import Progress, Result
 from studio.renderers import build as build_renderer
 from studio.reward_views import RewardViews
 from studio.rewards import notes
-from studio.surface.atlas import Atlas, build_atlas
-from studio.surface.health import OVERLAP_LIMIT
+from studio.surface.atlas import build_atlas
 from studio.surface.mesh import Mesh, load
 from studio.surface.seams import seams
-from studio.surface.unwrap import needs_unwrap, unwrap
+from studio.surface.unwrap import needs_unwrap
 from studio.texture import Texture
-
-SHOWN_SEEDS = 4
-"""Textures of this many held-out seeds are kept for pictures: the first ones, never chosen ones."""
-NAMED_WORDS = 8
-"""At most this many words of a prompt are named in a message of their own."""
 
 
 def run(
@@ -47,17 +38,17 @@ def run(
     seconds: dict[str, float] = {}
     config.check()
     if live is None:
-        _check_rewards(config)
+        stages.check_rewards(config)
     where = device.device(config.device)
     if resume is not None:
-        _check_resume(config, resume)
+        stages.check_resume(config, resume)
 
     with _timed("mesh", seconds):
         yield Progress("reading the mesh", 0, 1)
         mesh = mesh if isinstance(mesh, Mesh) else load(mesh)
         if reason := "New UVs are laid out, as asked." if config.unwrap else needs_unwrap(mesh):
             yield Progress("unwrapping", 0, len(mesh.faces), message=reason)
-            mesh = yield from _unwrapped(mesh, config.atlas_px)
+            mesh = yield from stages.unwrapped(mesh, config.atlas_px)
         for repair in mesh.repairs:
             yield Progress("reading the mesh", 1, 1, message=repair)
         if resume is not None and resume["mesh"] != mesh.hash:
@@ -67,7 +58,7 @@ def run(
         rasterizer, notice = build_renderer(config.renderer, where)
         yield Progress("preparing the surface", 0, 4, message=notice or "", mesh=mesh)
         atlas = build_atlas(mesh, config.atlas_px)
-        yield Progress("preparing the surface", 1, 4, message=_shared(atlas))
+        yield Progress("preparing the surface", 1, 4, message=stages.told_of_shared(atlas))
         cameras = painting_cameras(mesh, atlas, count=config.views, max_count=config.max_views)
         covered = coverage(mesh, atlas, cameras)
         yield Progress("preparing the surface", 2, 4)
@@ -79,7 +70,7 @@ def run(
         for stage in config.generator.stages():
             yield Progress(stage, 0, 1)
         painter = config.generator.build(device=where)
-        for message in _words(painter.words(config.prompt)):
+        for message in stages.told_of_words(painter.words(config.prompt)):
             yield Progress("reading the prompt", 1, 1, message=message)
 
     with _timed("bake", seconds):
@@ -116,7 +107,7 @@ def run(
 
     seeds = tuple(range(config.held_out)) if config.trainer.learns else ()
     with _timed("before", seconds):
-        before, raw_before = yield from _held_out(objective, seeds, "measuring before")
+        before, raw_before = yield from stages.held_out(objective, seeds, "measuring before")
     steps: list[dict[str, float]] = []
     if resume is not None:
         objective.restore(resume["objective"])
@@ -124,10 +115,10 @@ def run(
 
     with _timed("train", seconds):
         training = config.trainer.train(objective, iterations=config.iterations, resume=resume["trainer"] if resume else None)
-        texture = yield from _watched(training, config, mesh, objective, steps)
+        texture = yield from stages.watched(training, config, mesh, objective, steps)
     raw, painted = objective.raw(texture), objective.painted
     with _timed("after", seconds):
-        after, raw_after = yield from _held_out(objective, seeds, "measuring after")
+        after, raw_after = yield from stages.held_out(objective, seeds, "measuring after")
 
     report = {
         "prompt": config.prompt,
@@ -136,8 +127,8 @@ def run(
         "renderer": rasterizer.name,
         "steps": steps,
         "held_out_seeds": list(seeds),
-        "before": _mean(raw_before) or (steps[0] if steps else raw),
-        "after": _mean(raw_after) or raw,
+        "before": stages.mean(raw_before) or (steps[0] if steps else raw),
+        "after": stages.mean(raw_after) or raw,
         "per_seed": {str(s): {"before": b, "after": a} for s, b, a in zip(seeds, raw_before, raw_after, strict=True)},
         "coverage": covered,
         "seam_error": seam_error(texture, error),
@@ -165,105 +156,3 @@ def _timed(stage: str, seconds: dict[str, float]) -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
-
-
-def _check_resume(config: Config, resume: Mapping[str, Any]) -> None:
-    """Raises StudioError when a checkpoint cannot continue this config; more iterations are welcome."""
-    if {"config", "mesh", "objective", "trainer", "steps"} - set(resume):
-        raise StudioError("The checkpoint is damaged.", "Delete it and start without --resume.")
-    if resume["config"] != replace(config, iterations=0).to_toml():
-        raise StudioError("The checkpoint was made with other settings.", "Give the same ones again, or start without --resume.")
-
-
-def _check_rewards(config: Config) -> None:
-    """Raises StudioError when a trainer that follows rewards is to work, and no reward has a weight."""
-    if config.trainer.follows_rewards and config.iterations and not any(config.weights().values()):
-        problem = "No reward has a weight other than 0, so there is nothing to learn from."
-        raise StudioError(problem, f"Give one, such as --reward {rewards.SOCKET.names()[0]}=1, or use --trainer sample.")
-
-
-def _words(words: Words) -> Iterator[str]:
-    """What the user should know of how a prompt was read, in sentences."""
-    for word, near in words.unknown[:NAMED_WORDS]:
-        hint = f"; the nearest it knows is '{near}'" if near else ""
-        yield f"The generator does not know the word '{shown(word)[1:-1]}'{hint}."
-    if (more := len(words.unknown) - NAMED_WORDS) > 0:
-        yield f"Nor does it know {more} more words of the prompt."
-    if words.unread:
-        left = ", ".join(words.unread[:NAMED_WORDS]) + (", ..." if len(words.unread) > NAMED_WORDS else "")
-        yield f"The prompt is longer than the generator reads; it ends before: {left}."
-
-
-def _shared(atlas: Atlas) -> str:
-    """What to say of surface that shares its texels: past the limit new UVs are offered, never imposed."""
-    share = float(atlas.shared.sum() / atlas.valid.sum().clamp(min=1))
-    if share <= OVERLAP_LIMIT:
-        return ""
-    return f"{share:.0%} of the texels belong to several places of the surface and look alike there; --unwrap lays out new UVs."
-
-
-def _unwrapped(mesh: Mesh, size_px: int) -> Generator[Progress, None, Mesh]:
-    steps = unwrap(mesh, size_px=size_px)
-    while True:
-        try:
-            p = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield Progress("unwrapping", p.done, p.total)
-
-
-def _held_out(
-    objective: Objective, seeds: Sequence[int], stage: str
-) -> Generator[Progress, None, tuple[tuple[Texture, ...], list[dict[str, float]]]]:
-    """Paint and score seeds that are never trained on: the first SHOWN_SEEDS textures, all raw rewards."""
-    shown: list[Texture] = []
-    raw: list[dict[str, float]] = []
-    for n, seed in enumerate(seeds):
-        steps = _Value(objective.paint(seed))
-        for _ in steps:
-            yield Progress(stage, n, len(seeds))
-        texture = steps.value.texture
-        raw.append(objective.raw(texture))
-        shown += [texture] if n < SHOWN_SEEDS else []
-    return tuple(shown), raw
-
-
-class _Value:
-    """Iterates a generator and keeps what it returns."""
-
-    def __init__(self, steps: Generator[Any, None, Any]) -> None:
-        self._steps = steps
-        self.value: Any = None
-
-    def __iter__(self) -> Iterator[Any]:
-        self.value = yield from self._steps
-
-
-def _watched(
-    training: Iterator[Progress], config: Config, mesh: Mesh, objective: Objective, steps: list[dict[str, float]]
-) -> Generator[Progress, None, Texture]:
-    """The trainer's progress, with each iteration's rewards noted and checkpoints that hold the whole run."""
-    watched = _Value(training)  # type: ignore[arg-type]
-    for p in watched:
-        if p.checkpoint is not None:
-            steps.append({t.name: p.metrics[t.name] for t in objective.terms})
-            p = replace(p, checkpoint=lambda of=p.checkpoint: _state(of(), config, mesh, objective, steps))
-        yield replace(p, mesh=mesh) if p.texture is not None else p
-    return watched.value
-
-
-def _state(
-    trainer: dict[str, Any], config: Config, mesh: Mesh, objective: Objective, steps: list[dict[str, float]]
-) -> dict[str, Any]:
-    """Plain values and CPU tensors only, so that a checkpoint can be read safely."""
-    return {
-        "config": replace(config, iterations=0).to_toml(),
-        "mesh": mesh.hash,
-        "trainer": trainer,
-        "objective": objective.state(),
-        "steps": [dict(s) for s in steps],
-    }
-
-
-def _mean(raw: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: sum(r[name] for r in raw) / len(raw) for name in raw[0]} if raw else {}

@@ -28,7 +28,7 @@ judge preferences replay
 objective
 trainers recover
 config
-reward_views
+reward_views stages
 run
 store job
 project
