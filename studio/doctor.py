@@ -271,7 +271,7 @@ def _compilers(probes: Probes, *, wanted: bool) -> list[Row]:
     home, cxx = probes.cuda_home(), probes.compiler()
     why = "" if wanted else " (only needed with an NVIDIA card)"
     windows = probes.system() == "Windows"
-    nvcc_cure = f'{_pip(probes.system())} install "patina-studio[cuda-build]"' if wanted and home is None else ""
+    nvcc_cure = f'{_pip(probes.system())} install "cuda-toolkit[nvcc,cccl]" ninja' if wanted and home is None else ""
     cxx_cure = "Install Visual Studio Build Tools with C++." if windows else "Install g++ (on Debian: apt install g++)."
     said = os.environ.get("CUDA_HOME")
     stale = said is not None and home != Path(said)

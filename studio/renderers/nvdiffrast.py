@@ -3,7 +3,7 @@
 Laine et al. 2020, Modular primitives for high-performance differentiable rendering; only its visibility is used here.
 
 Its licence allows non-commercial use only; everything works without it. The package is source code that nvcc compiles at first
-use (about 20 s, then cached); `pip install patina-studio[cuda-build]` brings nvcc along, and it is found here by itself.
+use (about 20 s, then cached); the extra `cuda-build` brings nvcc along, and it is found here by itself.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Nvdiffrast(Renderer):
         if importlib.util.find_spec("_nvdiffrast_c") or _compiled():
             return None
         if cuda_home() is None:
-            return "nvcc, which compiles nvdiffrast once, is not installed (pip install 'patina-studio[cuda-build]')."
+            return "nvcc, which compiles nvdiffrast once, is not installed (pip install 'cuda-toolkit[nvcc,cccl]' ninja)."
         if compiler() is None:
             wanted = "Visual Studio Build Tools" if WINDOWS else "g++"
             return f"no C++ compiler, which nvdiffrast needs once, is installed ({wanted})."
