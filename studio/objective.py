@@ -177,7 +177,7 @@ class Objective:
         return torch.autograd.grad(baked, leaf, push)[0]
 
     def learn(
-        self, painted: Painted, push: Tensor, *, truncation: int, anchor: float, share: float = 1.0
+        self, painted: Painted, push: Tensor, *, truncation: int, anchor: float, share: float = 1.0, probe: bool = False
     ) -> Generator[Progress, None, Flow]:
         """Accumulate in the LoRA's `.grad` what descends −push (times `share`) plus the anchor; yields per step."""
         d_pictures = self.pictures_gradient(painted.pictures, push) * -share
@@ -189,6 +189,7 @@ class Objective:
             truncation=truncation,
             anchor=anchor * share,
             chunk=self.chunk,
+            probe=probe,
         )
         return flow
 

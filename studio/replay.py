@@ -42,7 +42,8 @@ class Flow:
     latents: float
     prediction: float
     lora: float
-    share: float
+    share: float | None = None
+    """Measured by the probe alone."""
 
 
 def chunks(painter: Painter, views: int, size: int | None) -> list[slice]:
@@ -89,18 +90,19 @@ def replay(
     truncation: int,
     anchor: float = 0.0,
     chunk: int | None = None,
+    probe: bool = False,
 ) -> Generator[Progress, None, Flow]:
     """Add to the LoRA's `.grad` the gradient of a loss whose derivative by the decoded pictures is `d_pictures` [V, 3, H, W].
 
     `truncation` is K, the number of last steps that are differentiated; K = steps is the full gradient. `anchor` adds
-    anchor · mean‖prediction − base prediction‖² at each replayed step, with the latents held fixed. Yields once per
-    replayed step; returns the `Flow` of gradient.
+    anchor · mean‖prediction − base prediction‖² at each replayed step, with the latents held fixed; `probe` also measures the
+    last K steps' share of the gradient. Yields once per replayed step; returns the `Flow` of gradient.
     """
     steps, first = painter.steps, painter.steps - truncation
     assert 1 <= truncation <= steps, truncation
     d_x = _decode_adjoint(painter, rollout.x0, d_pictures)
     latents = float(d_x.norm())
-    share = _share(painter, scene, rollout, d_x, truncation)
+    share = _share(painter, scene, rollout, d_x, truncation) if probe else None
     reached = 0.0
     for i in reversed(range(first, steps)):
         d_direct, d_prediction = _advance_adjoint(painter, scene, rollout, i, d_x)
@@ -129,7 +131,7 @@ def check_flow(flow: Flow, *, texture: float) -> None:
             raise StudioError(problem, "Lower the rate or the guidance scale, or switch off the newest reward.")
         if norm == 0:
             raise StudioError(f"Nothing reaches the LoRA: the gradient ends at {stage}.", remedy)
-    if flow.share < DEAD_SHARE:
+    if flow.share is not None and flow.share < DEAD_SHARE:
         raise StudioError(
             f"The last steps carry only {flow.share:.2%} of the gradient, so learning from them would do nothing.",
             "Use trailing timestep spacing with a final noise level of 0, or a larger K.",
@@ -176,7 +178,8 @@ def _network_adjoint(
             x = rollout.entering[i][v].detach().requires_grad_(onward)
             prediction = painter.predict(x, i, scene, views=v)
         d = d_prediction[v]
-        parts.append(torch.zeros_like(d[:, 0]) if not onward else _grad(prediction, (x,), d, retain=True)[0])
+        if onward:
+            parts += _grad(prediction, (x,), d, retain=True)
         if anchor:
             with torch.no_grad(), painter.base():
                 base = painter.predict(x, i, scene, views=v)

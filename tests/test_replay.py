@@ -149,7 +149,7 @@ def test_the_share_of_the_last_steps_grows_to_one() -> None:
     scene = painter.scene("", seen, baker=baker)
     rollout = drain(sample(painter, scene, seed=0))
     d = torch.ones(3, 3, 64, 64, dtype=torch.float64)
-    shares = [drain(replay(painter, scene, rollout, d, truncation=k)).share for k in (1, 2, 3)]
+    shares = [drain(replay(painter, scene, rollout, d, truncation=k, probe=True)).share for k in (1, 2, 3)]
     assert shares == sorted(shares)
     assert shares[0] > 0.1
     assert shares[-1] == pytest.approx(1.0)

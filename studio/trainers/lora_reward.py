@@ -61,9 +61,10 @@ class LoraReward(Trainer):
             for n in range(self.batch):
                 painted = yield from objective.paint(objective.train_seed(iteration, n))
                 scores = objective.score(painted.texture.channels["base_color"], live.weights, step=iteration)
-                learning = objective.learn(painted, scores.push, truncation=truncation, anchor=anchor, share=1 / self.batch)
-                flow = yield from learning
-                if iteration == 0 and n == 0 and any(live.weights.values()):
+                probe = iteration == 0 and n == 0 and any(live.weights.values())
+                settings = {"truncation": truncation, "anchor": anchor, "share": 1 / self.batch, "probe": probe}
+                flow = yield from objective.learn(painted, scores.push, **settings)
+                if probe:
                     check_flow(flow, texture=float(scores.push.norm()))
                 raw = {k: raw.get(k, 0.0) + v / self.batch for k, v in scores.raw.items()}
                 total += scores.total / self.batch
