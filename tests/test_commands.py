@@ -73,6 +73,18 @@ def bake(mesh: Path, out: Path, *more: str) -> int:
     return main(["bake", str(mesh), "red", "--out", str(out), "--preset", str(preset), *more])
 
 
+def stopped(monkeypatch: pytest.MonkeyPatch, iteration: int, mesh: Path, out: Path, *more: str) -> None:
+    """Bake, and get SIGTERM when this iteration is done."""
+
+    def show(line: console.ProgressLine, progress: Progress) -> None:
+        if progress.checkpoint is not None and progress.step == iteration:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(console.ProgressLine, "show", show)
+        assert bake(mesh, out, *more) == 128 + signal.SIGTERM
+
+
 # -- what works -------------------------------------------------------------------------------------------------------------
 
 
@@ -104,13 +116,7 @@ def test_interrupted_and_resumed_gives_the_same_as_uninterrupted(
     more = ["--trainer", trainer, "--reward", "palette=1", "--iterations", "2"]
     assert bake(cube, tmp_path / "whole.glb", *more, "--report", str(tmp_path / "whole.json")) == 0
 
-    def show(line: console.ProgressLine, progress: Progress) -> None:
-        if progress.checkpoint is not None and progress.step == 1:
-            signal.raise_signal(signal.SIGTERM)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(console.ProgressLine, "show", show)
-        assert bake(cube, tmp_path / "x.glb", *more) == 128 + signal.SIGTERM
+    stopped(monkeypatch, 1, cube, tmp_path / "x.glb", *more)
     assert "--resume" in capsys.readouterr().err
     assert glb_json(tmp_path / "x.glb")["images"] and "x.checkpoint.pt" in names(tmp_path)
     assert bake(cube, tmp_path / "x.glb", *more, "--resume", "--report", str(tmp_path / "x.json")) == 0
@@ -256,13 +262,7 @@ def test_a_run_stopped_after_its_last_iteration_resumes_to_the_same(
     more = ["--trainer", trainer, "--reward", "palette=1", "--iterations", "2"]
     assert bake(cube, tmp_path / "whole.glb", *more, "--report", str(tmp_path / "whole.json")) == 0
 
-    def show(line: console.ProgressLine, progress: Progress) -> None:
-        if progress.checkpoint is not None and progress.step == 2:
-            signal.raise_signal(signal.SIGTERM)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(console.ProgressLine, "show", show)
-        assert bake(cube, tmp_path / "x.glb", *more) == 128 + signal.SIGTERM
+    stopped(monkeypatch, 2, cube, tmp_path / "x.glb", *more)
     assert bake(cube, tmp_path / "x.glb", *more, "--resume", "--report", str(tmp_path / "x.json")) == 0
     whole, resumed = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "x"))
     skip = {"seconds", "peak_memory_bytes"}
