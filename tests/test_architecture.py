@@ -22,7 +22,7 @@ texture environment
 bake
 shade coverage progress
 renderers critics
-still
+still view
 generators exporters rewards sheet
 judge preferences replay
 objective
