@@ -10,11 +10,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from _icons import BEARING, ICONS, SIDE
 from fontTools.pens.t2CharStringPen import T2CharStringPen
 from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
-
-from _icons import BEARING, ICONS, SIDE
 
 OUT = Path(__file__).resolve().parent.parent / "studio" / "gui" / "data"
 WEIGHTS = ("Regular", "SemiBold")
