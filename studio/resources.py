@@ -55,6 +55,12 @@ def autosave_dir() -> Path:
     return (Path(home) if home else platformdirs.user_data_path("patina-studio", appauthor=False)) / "autosave"
 
 
+def config_dir() -> Path:
+    """The user's folder for what the studio remembers of their habits; it need not exist yet."""
+    home = os.environ.get(HOME_VARIABLE)
+    return Path(home, "config") if home else platformdirs.user_config_path("patina-studio", appauthor=False)
+
+
 def _shipped(name: str) -> Path:
     for folder in (_PACKAGE / f"_{name}", _PACKAGE.parent / name):
         if folder.is_dir():

@@ -1,0 +1,295 @@
+"""The window: zones, the frame loop, and the pump through which every callback comes. The only owner of dearpygui's context.
+
+Nothing here blocks: work happens on the session's threads, the picture is drawn on the canvas's thread, and this loop takes what
+they left. Callbacks are called here one by one, so that one that fails costs the user a dialog and nothing else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import dearpygui.dearpygui as dpg
+
+from studio.errors import StudioError
+from studio.gui import dialogs, keys, menu
+from studio.gui.panels import SOCKET, Panel
+from studio.gui.settings import Settings
+from studio.gui.system import content_scale, watch_drops
+from studio.gui.theme import CHARCOAL, LINE, VERDIGRIS, Theme
+from studio.gui.trace import Trace
+from studio.gui.viewport import Canvas
+from studio.session import Session
+
+TITLE = "Patina Studio"
+BUSY_HZ, IDLE_HZ = 60, 12
+AWAKE_S = 0.6
+"""After the last input, or the last change on the screen, frames are drawn at full pace for this long; then at IDLE_HZ."""
+MENU, STATUS, RUN, GAP = 28, 30, 128, 6
+SMALLEST = 1024, 640
+Layout = Literal["3d+uv", "3d", "uv"]
+
+
+class App:
+    """One window on one session."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """`path`: a mesh or a project to begin with."""
+        self.settings = Settings.read()
+        self.session = Session()
+        self.layout: Layout = "3d+uv"
+        self.panels_shown = True
+        self._first = path
+        self._updates: list[Callable[[], None]] = []
+        self._awake_until = 0.0
+        self._rebuild: float | None = None
+        self._dragged: str | None = None
+        self._seen: tuple[Any, ...] = ()
+        self.canvas: Canvas | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Show the window until it is closed; the exit code."""
+        dpg.create_context()
+        try:
+            dpg.configure_app(manual_callback_management=True, keyboard_navigation=False)
+            dpg.create_viewport(
+                title=TITLE, width=self.settings.width, height=self.settings.height, clear_color=CHARCOAL,
+                min_width=SMALLEST[0], min_height=SMALLEST[1], vsync=False,
+            )  # fmt: skip
+            dpg.setup_dearpygui()
+            dpg.show_viewport()
+            self.build(self.settings.scale or content_scale())
+            watch_drops(self)
+            self.session.begin(self._first)
+            trace = Trace(self)
+            while dpg.is_dearpygui_running():
+                self._frame(trace)
+        finally:
+            width, height = dpg.get_viewport_width(), dpg.get_viewport_height()
+            self.settings = self.settings.changed(width=width, height=height)
+            self.settings.write()
+            if self.canvas is not None:
+                self.canvas.close()
+            self.session.close()
+            dpg.destroy_context()
+        return 0
+
+    def quit(self) -> None:
+        """Close the window."""
+        dpg.stop_dearpygui()
+
+    def rebuild(self, scale: float) -> None:
+        """Build everything anew at another UI scale, after this frame."""
+        self._rebuild = min(3.0, max(0.75, scale))
+        self.settings = self.settings.changed(scale=self._rebuild)
+
+    def wake(self) -> None:
+        """Something moves: draw at full pace for a moment."""
+        self._awake_until = time.monotonic() + AWAKE_S
+
+    def say(self, text: str) -> None:
+        """A sentence in the status bar."""
+        self.session.say(text)
+
+    def _frame(self, trace: Trace) -> None:
+        began = time.monotonic()
+        self._pump()
+        self.session.poll()
+        self._arrange()
+        for update in self._updates:
+            self._guarded(update)
+        dialogs_now = self.dialogs
+        self._guarded(dialogs_now.update)
+        trace.update()
+        dpg.render_dearpygui_frame()
+        if self._rebuild is not None:
+            scale, self._rebuild = self._rebuild, None
+            self.build(scale)
+        self._sense()
+        pace = BUSY_HZ if began < self._awake_until else IDLE_HZ
+        # Short naps, so that the first touch after a pause is answered at once.
+        while (left := began + 1 / pace - time.monotonic()) > 0:
+            time.sleep(min(left, 1 / BUSY_HZ))
+            if pace == IDLE_HZ and self.session.waiting():
+                break
+
+    def _sense(self) -> None:
+        """Notice whether anything moves: the mouse, keys, a drag, a new picture."""
+        state = (dpg.get_mouse_pos(local=False), self.session.revision, self.canvas.drawn if self.canvas else 0)
+        if state != self._seen or any(map(dpg.is_mouse_button_down, range(3))):
+            self._seen = state
+            self.wake()
+
+    # -- callbacks ----------------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Call what dearpygui has queued since the last frame, each on its own."""
+        for job in dpg.get_callback_queue() or ():
+            callback, *given = job
+            if callback is None:
+                continue
+            self._awake_until = time.monotonic() + AWAKE_S
+            self._guarded(callback, *given[: _arity(callback)])
+
+    def _guarded(self, call: Callable[..., Any], *given: Any) -> None:
+        try:
+            call(*given)
+        except StudioError as error:
+            self.dialogs.error(error.problem, error.remedy)
+        except Exception as error:  # noqa: BLE001 - the callback pump: a bug must not take the window away
+            log = traceback.format_exc()
+            print(log, file=sys.stderr)
+            self.dialogs.error(f"Something went wrong inside the studio: {error}.", "Your work is untouched; go on.", log=log)
+
+    # -- building -----------------------------------------------------------------------------------------------------------
+
+    def build(self, scale: float) -> None:
+        """Make every item, at this UI scale; what was there before is deleted."""
+        if self.canvas is not None:
+            self.canvas.close()
+            for item in dpg.get_windows():
+                dpg.delete_item(item)
+            for registry in ("keys",):
+                if dpg.does_item_exist(registry):
+                    dpg.delete_item(registry)
+            self.theme.delete()
+        self.theme = Theme(scale)
+        self.dialogs = dialogs.Dialogs(self)
+        self.keys = keys.Keys(self)
+        self._updates = [menu.build(self)]
+        for zone in ("left", "run", "right", "bottom", "status", "stage"):
+            options = {"no_title_bar": True, "no_move": True, "no_resize": True, "no_bring_to_front_on_focus": True}
+            scrolls = zone == "left"
+            dpg.add_window(tag=f"zone.{zone}", no_scrollbar=not scrolls, no_scroll_with_mouse=not scrolls, **options)
+        dpg.bind_item_theme("zone.status", self.theme.bar)
+        dpg.bind_item_theme("zone.stage", self.theme.stage)
+        for edge in ("left", "right", "bottom"):
+            dpg.add_viewport_drawlist(tag=f"edge.{edge}", front=True)
+        self.canvas = Canvas(self, "zone.stage")
+        self._updates += [self.keys.update, self.canvas.update, *self._panels()]
+        self._placed: tuple[Any, ...] = ()
+
+    def _panels(self) -> list[Callable[[], None]]:
+        kinds = sorted((SOCKET.load(name) for name in SOCKET.working()), key=lambda kind: kind.order)
+        updates: list[Callable[[], None]] = []
+        with dpg.tab_bar(parent="zone.right", tag="tabs"):
+            pass
+        beside = [k for k in kinds if k.place == "bottom"]
+        with dpg.group(parent="zone.bottom", horizontal=True, tag="bottom.row"):
+            for kind in beside:
+                dpg.add_child_window(tag=f"bottom.{SOCKET.name_of(kind)}", border=False, no_scrollbar=True)
+        for kind in kinds:
+            name, panel = SOCKET.name_of(kind), kind()
+            updates.append(panel.build(self, self._place(panel, name)))
+        self._beside = {f"bottom.{SOCKET.name_of(k)}": k.share for k in beside}
+        return updates
+
+    @staticmethod
+    def _place(panel: Panel, name: str) -> int | str:
+        if panel.place == "left":
+            return dpg.add_collapsing_header(label=panel.title, parent="zone.left", default_open=True, tag=f"section.{name}")
+        if panel.place == "right":
+            return dpg.add_tab(label=panel.title, parent="tabs", tag=f"tab.{name}")
+        return f"bottom.{name}" if panel.place == "bottom" else f"zone.{panel.place}"
+
+    # -- layout -------------------------------------------------------------------------------------------------------------
+
+    def set_layout(self, layout: Layout) -> None:
+        """"3d+uv" (F1), "3d" (F2) or "uv" (F3)."""
+        self.layout = layout
+        if layout != "3d" and dpg.does_item_exist("tab.atlas"):
+            dpg.set_value("tabs", "tab.atlas")
+        self.wake()
+
+    def toggle_panels(self) -> None:
+        """Tab: only the viewport, or everything again."""
+        self.panels_shown = not self.panels_shown
+        self.wake()
+
+    def _arrange(self) -> None:
+        """Place the zones, when the window, a split or the layout has changed."""
+        self._drag_edges()
+        px, s = self.theme.px, self.settings
+        W, H = dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
+        state = (W, H, s.left, s.right, s.bottom, self.layout, self.panels_shown, self.theme.scale)
+        if state == self._placed or W <= 0 or H <= 0:
+            return
+        self._placed = state
+        top, status, gap = px(MENU), px(STATUS), max(2, px(GAP) // 2)
+        low = H - status
+        shown = self.panels_shown
+        left = min(px(s.left), W // 3) if shown else 0
+        right = 0 if not shown or self.layout == "3d" else min(px(s.right), W // 3)
+        bottom = min(px(s.bottom), (low - top) // 2) if shown else 0
+        if shown and self.layout == "uv":
+            right = (W - left) * 3 // 5
+        rects = {
+            "left": (0, top, left - gap, low - top - px(RUN)),
+            "run": (0, low - px(RUN), left - gap, px(RUN)),
+            "right": (W - right + gap, top, right - gap, low - top),
+            "bottom": (left, low - bottom + gap, W - left - right, bottom - gap),
+            "status": (0, low, W, status),
+            "stage": (left, top, W - left - right, low - bottom - top),
+        }
+        for zone, (x, y, w, h) in rects.items():
+            visible = w > 0 and h > 0
+            dpg.configure_item(f"zone.{zone}", show=visible)
+            if visible:
+                dpg.configure_item(f"zone.{zone}", pos=(x, y), width=w, height=h)
+        room, total = rects["bottom"][2] - px(24), sum(self._beside.values())
+        for tag, share in self._beside.items():
+            dpg.configure_item(tag, width=max(1, round((room - px(8) * (len(self._beside) - 1)) * share / total)))
+        self._edges = {
+            "left": (left - gap, top, left, low) if left else None,
+            "right": (W - right, top, W - right + gap, low) if right and self.layout == "3d+uv" else None,
+            "bottom": (left, low - bottom, W - right, low - bottom + gap) if bottom else None,
+        }
+        self.wake()
+
+    def _drag_edges(self) -> None:
+        """Splits: a line lights up under the mouse and can be dragged; a double click gives it its default place."""
+        x, y = dpg.get_mouse_pos(local=False)
+        down, px = dpg.is_mouse_button_down(dpg.mvMouseButton_Left), self.theme.px
+        reach = px(4)
+        for edge, rect in getattr(self, "_edges", {}).items():
+            near = rect is not None and rect[0] - reach <= x <= rect[2] + reach and rect[1] <= y <= rect[3]
+            near = near and (edge != "bottom" or rect[1] - reach <= y <= rect[3] + reach)
+            over = near and not self.dialogs.open_name
+            if over and dpg.is_mouse_button_double_clicked(dpg.mvMouseButton_Left):
+                self.settings = self.settings.changed(**{edge: getattr(Settings(), edge)})
+            elif over and dpg.is_mouse_button_clicked(dpg.mvMouseButton_Left):
+                self._dragged = edge
+            dpg.delete_item(f"edge.{edge}", children_only=True)
+            if rect is not None:
+                lit = over or self._dragged == edge
+                colour = VERDIGRIS if lit else LINE
+                dpg.draw_rectangle(rect[:2], rect[2:], color=colour, fill=colour, parent=f"edge.{edge}", show=lit)
+        if self._dragged and not down:
+            self._dragged = None
+        if self._dragged:
+            W, low = dpg.get_viewport_client_width(), dpg.get_viewport_client_height() - px(STATUS)
+            size = {"left": x, "right": W - x, "bottom": low - y}[self._dragged] / self.theme.scale
+            lowest = {"left": 240, "right": 240, "bottom": 120}[self._dragged]
+            self.settings = self.settings.changed(**{self._dragged: round(max(lowest, min(900, size)))})
+
+    @property
+    def dragging_edge(self) -> bool:
+        """True while a split is dragged, so that the viewport does not orbit with it."""
+        return self._dragged is not None
+
+
+def _arity(callback: Callable[..., Any]) -> int:
+    """How many of (sender, app_data, user_data) a callback wants."""
+    try:
+        kinds = [p.kind for p in inspect.signature(callback).parameters.values() if p.default is p.empty]
+    except ValueError:
+        return 3
+    several = inspect.Parameter.VAR_POSITIONAL in kinds
+    return 3 if several else min(3, len(kinds))
