@@ -30,7 +30,7 @@ TITLE = "Patina Studio"
 BUSY_HZ, IDLE_HZ = 60, 12
 AWAKE_S = 0.6
 """After the last input, or the last change on the screen, frames are drawn at full pace for this long; then at IDLE_HZ."""
-MENU, STATUS, RUN, GAP = 28, 30, 128, 6
+MENU, STATUS, RUN, TOOLS, GAP = 28, 30, 128, 40, 6
 SMALLEST = 1024, 640
 Layout = Literal["3d+uv", "3d", "uv"]
 
@@ -164,11 +164,12 @@ class App:
         self.dialogs = dialogs.Dialogs(self)
         self.keys = keys.Keys(self)
         self._updates = [menu.build(self)]
-        for zone in ("left", "run", "right", "bottom", "status", "stage"):
+        for zone in ("left", "run", "tools", "right", "bottom", "status", "stage"):
             options = {"no_title_bar": True, "no_move": True, "no_resize": True, "no_bring_to_front_on_focus": True}
             scrolls = zone == "left"
             dpg.add_window(tag=f"zone.{zone}", no_scrollbar=not scrolls, no_scroll_with_mouse=not scrolls, **options)
         dpg.bind_item_theme("zone.status", self.theme.bar)
+        dpg.bind_item_theme("zone.tools", self.theme.bar)
         dpg.bind_item_theme("zone.stage", self.theme.stage)
         for edge in ("left", "right", "bottom"):
             dpg.add_viewport_drawlist(tag=f"edge.{edge}", front=True)
@@ -236,7 +237,8 @@ class App:
             "right": (W - right + gap, top, right - gap, low - top),
             "bottom": (left, low - bottom + gap, W - left - right, bottom - gap),
             "status": (0, low, W, status),
-            "stage": (left, top, W - left - right, low - bottom - top),
+            "tools": (left, top, W - left - right, px(TOOLS)),
+            "stage": (left, top + px(TOOLS), W - left - right, low - bottom - top - px(TOOLS)),
         }
         for zone, (x, y, w, h) in rects.items():
             visible = w > 0 and h > 0

@@ -23,8 +23,9 @@ class Panel(ABC):
     """The promise of a file in this folder."""
 
     title: ClassVar[str]
-    place: ClassVar[Literal["left", "run", "right", "bottom", "status"]]
-    """"left": a section of the left column; "run": fixed below it; "right": a tab; "bottom": side by side; "status": the bar."""
+    place: ClassVar[Literal["left", "run", "tools", "right", "bottom", "status"]]
+    """"left": a section of the left column; "run": fixed below it; "tools": the bar above the viewport; "right": a tab;
+    "bottom": side by side; "status": the bar at the foot."""
     order: ClassVar[int]
     """Panels of one place stand in this order."""
     share: ClassVar[float] = 1.0
