@@ -52,60 +52,21 @@ TONES: dict[str, Callable[[Tensor], Tensor]] = {"filmic": filmic, "neutral": neu
 """Tone curves by name: linear light [..., 3] → linear display values in [0, 1]."""
 
 
-class Shader:
-    """Lights textures on one set of fragments: `shader(texture)` → pictures [V, 3, h, w] in sRGB."""
+class Lighting:
+    """The light that n places of a surface send to the eye: `lighting(base_color, roughness, metallic)` → linear light [n, 3]."""
 
-    def __init__(
-        self,
-        fragments: Fragments,
-        taps: Taps,
-        environment: Environment,
-        *,
-        exposure_ev: float = 0.0,
-        tone: str = "filmic",
-        background: float | Tensor = GREY,
-        visible: Tensor | None = None,
-    ) -> None:
-        """Prepare normals, irradiance and mirror directions on the device of `fragments`.
-
-        `exposure_ev` brightens in stops; `background` is a grey or a picture [V, 3, h, w] (sRGB); `visible` [V, 1, h, w] is the
-        part of the light that nothing hides. Raises StudioError for an unknown tone.
-        """
-        if tone not in TONES:
-            raise unknown("tone curve", tone, TONES)
-        self._tone = TONES[tone]
-        self._taps, self._gain, self._background = taps, 2.0**exposure_ev, background
-        self._environment = environment.to(fragments.device)
-        self._table = fg_table().to(fragments.device)[None]
-        self.alpha = taps.alpha
-        self._seen = self.alpha[:, 0] > 0
-        facing = torch.where(fragments.cosine < 0, -1.0, 1.0)[..., None]  # surfaces are lit on the side that is seen
-        normal = self._pixels(fragments.normal * facing, fragments.supersample)
-        to_eye = self._pixels(fragments.view_direction, fragments.supersample)
+    def __init__(self, environment: Environment, normal: Tensor, to_eye: Tensor, *, visible: Tensor | None = None) -> None:
+        """`normal` and `to_eye` [n, 3] are unit vectors on the environment's device, `visible` [n, 1] is the part of the light
+        that nothing hides."""
+        self._environment, self._open = environment, visible
+        self._table = fg_table().to(normal.device)[None]
         cosine = (normal * to_eye).sum(-1, keepdim=True)
         self._nv = cosine.clamp(min=1e-3)
         self._mirror = 2 * cosine * normal - to_eye
-        self._irradiance = self._environment.irradiance(normal)
-        self._open = None if visible is None else visible[:, 0][self._seen][:, None]
+        self._irradiance = environment.irradiance(normal)
 
-    def __call__(self, texture: Texture) -> Tensor:
-        """Pictures [V, 3, h, w] in sRGB of the surface before the background. Differentiable in the texture."""
-        surface = self.surface(texture)
-        alpha = self.alpha.to(surface.dtype)
-        background = torch.as_tensor(self._background, dtype=surface.dtype, device=surface.device)
-        return surface * alpha + background * (1 - alpha)
-
-    def surface(self, texture: Texture) -> Tensor:
-        """The surface's colours [V, 3, h, w] alone, sRGB, not multiplied by alpha; zero where there is none."""
-        names = ("base_color", "roughness", "metallic")
-        fetched = self._taps.fetch(torch.cat([texture.channels[n] for n in names], dim=1)) / self.alpha.clamp(min=1e-6)
-        values = fetched.movedim(1, -1)[self._seen]
-        light = self.light(values[:, :3], values[:, 3:4], values[:, 4:5])
-        shown = srgb_from_linear(self._tone(light * self._gain))
-        return torch.zeros_like(fetched[:, :3]).movedim(1, -1).index_put((self._seen,), shown).movedim(-1, 1)
-
-    def light(self, base_color: Tensor, roughness: Tensor, metallic: Tensor) -> Tensor:
-        """Linear light [n, 3] from the n seen pixels, which have these channels: [n, 3] sRGB, [n, 1], [n, 1]."""
+    def __call__(self, base_color: Tensor, roughness: Tensor, metallic: Tensor) -> Tensor:
+        """Linear light [n, 3] from places with these channels: [n, 3] sRGB, [n, 1], [n, 1]. Differentiable in them."""
         dtype = base_color.dtype
         nv, irradiance = self._nv.to(dtype), self._irradiance.to(dtype)
         colour = linear_from_srgb(base_color.clamp(0, 1))
@@ -129,6 +90,54 @@ class Shader:
         # Rough surfaces gather light as matt ones do, mirrors from a single direction (Lagarde and de Rousiers 2014, §4.10.2).
         gloss = ((nv + open_) ** torch.exp2(-16 * roughness.clamp(0, 1) - 1) - 1 + open_).clamp(0, 1)
         return single * mirrored * gloss + matt * irradiance * open_
+
+
+class Shader:
+    """Lights textures on one set of fragments: `shader(texture)` → pictures [V, 3, h, w] in sRGB."""
+
+    def __init__(
+        self,
+        fragments: Fragments,
+        taps: Taps,
+        environment: Environment,
+        *,
+        exposure_ev: float = 0.0,
+        tone: str = "filmic",
+        background: float | Tensor = GREY,
+        visible: Tensor | None = None,
+    ) -> None:
+        """Prepare normals, irradiance and mirror directions on the device of `fragments`.
+
+        `exposure_ev` brightens in stops; `background` is a grey or a picture [V, 3, h, w] (sRGB); `visible` [V, 1, h, w] is the
+        part of the light that nothing hides. Raises StudioError for an unknown tone.
+        """
+        if tone not in TONES:
+            raise unknown("tone curve", tone, TONES)
+        self._tone = TONES[tone]
+        self._taps, self._gain, self._background = taps, 2.0**exposure_ev, background
+        self.alpha = taps.alpha
+        self._seen = self.alpha[:, 0] > 0
+        facing = torch.where(fragments.cosine < 0, -1.0, 1.0)[..., None]  # surfaces are lit on the side that is seen
+        normal = self._pixels(fragments.normal * facing, fragments.supersample)
+        to_eye = self._pixels(fragments.view_direction, fragments.supersample)
+        open_ = None if visible is None else visible[:, 0][self._seen][:, None]
+        self.light = Lighting(environment.to(fragments.device), normal, to_eye, visible=open_)
+
+    def __call__(self, texture: Texture) -> Tensor:
+        """Pictures [V, 3, h, w] in sRGB of the surface before the background. Differentiable in the texture."""
+        surface = self.surface(texture)
+        alpha = self.alpha.to(surface.dtype)
+        background = torch.as_tensor(self._background, dtype=surface.dtype, device=surface.device)
+        return surface * alpha + background * (1 - alpha)
+
+    def surface(self, texture: Texture) -> Tensor:
+        """The surface's colours [V, 3, h, w] alone, sRGB, not multiplied by alpha; zero where there is none."""
+        names = ("base_color", "roughness", "metallic")
+        fetched = self._taps.fetch(torch.cat([texture.channels[n] for n in names], dim=1)) / self.alpha.clamp(min=1e-6)
+        values = fetched.movedim(1, -1)[self._seen]
+        light = self.light(values[:, :3], values[:, 3:4], values[:, 4:5])
+        shown = srgb_from_linear(self._tone(light * self._gain))
+        return torch.zeros_like(fetched[:, :3]).movedim(1, -1).index_put((self._seen,), shown).movedim(-1, 1)
 
     def _pixels(self, vectors: Tensor, supersample: int) -> Tensor:
         """Mean direction [n, 3] of the sub-pixels [V, H, W, 3] of each seen pixel."""

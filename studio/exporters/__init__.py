@@ -8,7 +8,7 @@ scale and maps of the user's file stay as they are.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
+
+
+SIZES = (0, 512, 1024, 2048, 4096, 8192)
+"""Sides of the textures an exporter can be asked for, in texels; 0 leaves them as they were painted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +43,15 @@ class Asset:
 
 
 @dataclass(frozen=True)
+class Step:
+    """How far an export has come; `written` (the main file last) only on its last step."""
+
+    done: int
+    total: int
+    written: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
 class Exporter(ABC):
     """The promise of a file in this folder."""
 
@@ -54,6 +67,14 @@ class Exporter(ABC):
         Raises OutputError when the place cannot be written, StudioError when the asset lacks what this format holds, MeshError
         when the source file is gone or has changed since it was loaded.
         """
+
+    def steps(self, asset: Asset, path: Path) -> Iterator[Step]:
+        """`write`, a step at a time, for whoever shows how far it is; closed before the end, it leaves nothing behind.
+
+        A format that takes longer than a moment has steps of its own.
+        """
+        yield Step(0, 1)
+        yield Step(1, 1, tuple(self.write(asset, path)))
 
 
 SOCKET: Socket[Exporter] = Socket(__name__, Exporter)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch.nn.functional as F
 
 from studio.texture import Texture
 
@@ -30,26 +31,30 @@ class Maps:
         return self.base_color is not None or self.surface is not None
 
 
-def changed(asset: Asset, *, unwrapped: bool) -> list[Maps]:
+def changed(asset: Asset, *, unwrapped: bool, size_px: int = 0) -> list[Maps]:
     """The maps of every texture set that differ, in 8 bits, from what the source shows; all painted ones if it was unwrapped.
 
-    After an unwrap a set's own maps lie on other UVs, so there is nothing to compare with.
+    After an unwrap a set's own maps lie on other UVs, so there is nothing to compare with. New maps are resampled to size_px²
+    (0: as painted).
     """
     texture, names = asset.texture, asset.painted
     own = Texture.from_mesh(asset.mesh, texture.size_px)
-    now = {k: _bytes(t) for k, t in texture.channels.items()}
-    before = {k: _bytes(t) for k, t in own.channels.items()}
 
     def differs(name: str, s: int) -> bool:
-        return name in names and name in now and (unwrapped or not np.array_equal(now[name][s], before[name][s]))
+        if name not in names or name not in texture.channels:
+            return False
+        return unwrapped or not np.array_equal(pixels(texture.channels[name][s]), pixels(own.channels[name][s]))
 
     result = []
     for s in range(len(texture.names)):
-        surface = None
+        color = surface = None
+        if differs("base_color", s):
+            color = pixels(resampled(texture.channels["base_color"][s : s + 1], size_px)[0])
         if differs("roughness", s) or differs("metallic", s):
-            rough, metal = (now.get(k, before[k])[s] for k in ("roughness", "metallic"))
+            shown = {**own.channels, **texture.channels}
+            rough, metal = (pixels(resampled(shown[name][s : s + 1], size_px)[0]) for name in ("roughness", "metallic"))
             surface = np.concatenate([np.full_like(rough, 255), rough, metal], axis=-1)
-        result.append(Maps(now["base_color"][s] if differs("base_color", s) else None, surface))
+        result.append(Maps(color, surface))
     return result
 
 
@@ -80,7 +85,18 @@ def png(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _bytes(channel: Tensor) -> np.ndarray:
-    """[S, C, T, T] in [0, 1] → [S, T, T, C] uint8, rounded to nearest."""
-    scaled = channel.detach().cpu().float().clamp(0, 1).mul(255).round_()
-    return scaled.byte().permute(0, 2, 3, 1).numpy()
+def resampled(channel: Tensor, size_px: int) -> Tensor:
+    """[S, C, T, T] in [0, 1] → float32 [S, C, size_px, size_px] on the CPU; as it is when size_px is 0 or T.
+
+    Bicubic, averaged when it shrinks. Charts are painted beyond their borders, so that neighbours do not bleed into each other.
+    """
+    channel = channel.detach().cpu().float()
+    if size_px in (0, channel.shape[-1]):
+        return channel
+    options = {"mode": "bicubic", "antialias": True, "align_corners": False}
+    return F.interpolate(channel, size=(size_px, size_px), **options).clamp(0, 1)
+
+
+def pixels(channel: Tensor) -> np.ndarray:
+    """[C, T, T] in [0, 1] → [T, T, C] uint8, rounded to nearest."""
+    return channel.detach().cpu().float().clamp(0, 1).mul(255).round_().byte().permute(1, 2, 0).numpy()

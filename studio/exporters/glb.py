@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from studio.errors import StudioError
-from studio.exporters import Asset, Exporter
+from studio.exporters import SIZES, Asset, Exporter
+from studio.plug import knob
 
 if TYPE_CHECKING:
     from studio.exporters._gltf import Document, Tree
@@ -21,6 +22,8 @@ class GLB(Exporter):
     """Binary glTF 2.0, everything in one file, with the receipt in `asset.extras.patina`."""
 
     suffix: ClassVar[str] = ".glb"
+
+    size_px: int = knob(0, "Side of the textures, in texels; 0 leaves it as it was painted.", choices=SIZES, unit="px")
 
     def write(self, asset: Asset, path: Path) -> list[Path]:
         """Write one file.
@@ -37,7 +40,7 @@ class GLB(Exporter):
         mesh = asset.mesh
         spare(mesh, [Path(path)])
         origin = read(mesh)
-        maps = changed(asset, unwrapped=origin.unwrapped)
+        maps = changed(asset, unwrapped=origin.unwrapped, size_px=self.size_px)
         if any(maps) and mesh.corner_uv is None:
             raise StudioError(f"'{mesh.name}' has no UVs, so a texture cannot be put on it.", "Unwrap the mesh first.")
         if mesh.source.kind == "gltf":

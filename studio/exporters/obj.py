@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from studio.errors import StudioError
-from studio.exporters import Asset, Exporter
+from studio.exporters import SIZES, Asset, Exporter
+from studio.plug import knob
 
 if TYPE_CHECKING:
     from studio.exporters._maps import Maps
@@ -21,6 +22,8 @@ class OBJ(Exporter):
     """OBJ, MTL and PNGs side by side; the receipt is a comment in the MTL. Holds colour, roughness and metallic, nothing else."""
 
     suffix: ClassVar[str] = ".obj"
+
+    size_px: int = knob(0, "Side of the textures, in texels; 0 leaves it as it was painted.", choices=SIZES, unit="px")
 
     def write(self, asset: Asset, path: Path) -> list[Path]:
         """Write the pictures, the material file and the mesh.
@@ -37,7 +40,7 @@ class OBJ(Exporter):
 
         mesh, path = asset.mesh, Path(path)
         origin = _source.read(mesh)
-        maps = changed(asset, unwrapped=origin.unwrapped)
+        maps = changed(asset, unwrapped=origin.unwrapped, size_px=self.size_px)
         if any(maps) and mesh.corner_uv is None:
             raise StudioError(f"'{mesh.name}' has no UVs, so a texture cannot be put on it.", "Unwrap the mesh first.")
         library = Library(path.stem)

@@ -50,6 +50,7 @@ class App:
         self._rebuild: float | None = None
         self._dragged: str | None = None
         self._seen: tuple[Any, ...] = ()
+        self._themes: dict[float, Theme] = {}
         self.canvas: Canvas | None = None
 
     # -- life ---------------------------------------------------------------------------------------------------------------
@@ -159,8 +160,10 @@ class App:
             for registry in ("keys",):
                 if dpg.does_item_exist(registry):
                     dpg.delete_item(registry)
-            self.theme.delete()
-        self.theme = Theme(scale)
+        if scale not in self._themes:
+            self._themes[scale] = Theme(scale)
+        self.theme = self._themes[scale]
+        self.theme.bind()
         self.dialogs = dialogs.Dialogs(self)
         self.keys = keys.Keys(self)
         self._updates = [menu.build(self)]

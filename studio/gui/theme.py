@@ -43,19 +43,17 @@ TEXT_PX, SMALL_PX, LARGE_PX = 16, 13, 20
 
 
 class Theme:
-    """The look at one UI scale: fonts and sizes. Made anew when the scale changes."""
+    """The look at one UI scale: fonts, sizes and themes."""
 
     def __init__(self, scale: float) -> None:
         self.scale = scale
-        with dpg.font_registry() as self._registry:
-            regular, strong = (DATA / f"Inter-{weight}.ttf" for weight in ("Regular", "SemiBold"))
+        with dpg.font_registry():
+            regular, strong = (DATA / f"Inter-{weight}.otf" for weight in ("Regular", "SemiBold"))
             self.text = dpg.add_font(str(regular), round(TEXT_PX * scale))
             self.small = dpg.add_font(str(regular), round(SMALL_PX * scale))
             self.strong = dpg.add_font(str(strong), round(TEXT_PX * scale))
             self.large = dpg.add_font(str(strong), round(LARGE_PX * scale))
-        dpg.bind_font(self.text)
-        self._themes: dict[str, int | str] = {}
-        dpg.bind_theme(self._base())
+        self._everywhere = self._base()
         self.primary = self._button(VERDIGRIS_DIM, VERDIGRIS, BONE, hover=rgba("#3A8878"))
         """A theme for the one big button."""
         self.quiet = self._button(PANEL, FIELD_ACTIVE, ASH, hover=FIELD_HOVER)
@@ -74,11 +72,10 @@ class Theme:
         """A length in pixels at this scale."""
         return round(size * self.scale)
 
-    def delete(self) -> None:
-        """Forget the fonts and themes, before another scale's take their place."""
-        themes = (self.primary, self.quiet, self.chosen, self.warning, self.dim, self.accent, self.bar, self.stage)
-        for item in (*themes, self._registry):
-            dpg.delete_item(item)
+    def bind(self) -> None:
+        """Use this look from now on. A scale's fonts are kept when another takes over: dearpygui crashes over deleted fonts."""
+        dpg.bind_font(self.text)
+        dpg.bind_theme(self._everywhere)
 
     def tip(self, item: int | str, text: str) -> None:
         """A plain-words tooltip on a control."""
