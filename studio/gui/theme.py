@@ -106,12 +106,10 @@ class Theme:
     @contextmanager
     def row(self, label: str, tip: str, *, width: float = 112) -> Iterator[None]:
         """A labelled row of a form: what is made inside stands right of the label."""
-        with dpg.group(horizontal=True, horizontal_spacing=0):
+        with dpg.group(horizontal=True, xoffset=self.px(width)):
             item = dpg.add_text(label)
             dpg.bind_item_theme(item, self.dim)
             self.tip(item, tip)
-            missing = self.px(width) - dpg.get_text_size(label)[0] if dpg.get_text_size(label) else self.px(GRID)
-            dpg.add_spacer(width=max(self.px(GRID), round(missing)))
             yield
 
     def _base(self) -> int | str:
