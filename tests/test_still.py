@@ -12,7 +12,8 @@ from PIL import Image
 from studio import environment, resources
 from studio.camera import Camera
 from studio.renderers import SOCKET, Rasterizer, build
-from studio.still import Stage, _lamps, _unhidden, still
+from studio.shadow import importance, reached, unhidden
+from studio.still import LAMPS, Stage, still
 from studio.surface.atlas import Atlas, build_atlas
 from studio.surface.fill import Fill
 from studio.surface.mesh import Mesh, load
@@ -41,22 +42,22 @@ def test_the_floor_is_darker_beside_the_mesh() -> None:
 
 
 def test_a_convex_mesh_hides_no_light_from_itself_and_a_box_all_from_its_inside() -> None:
-    lamps, strength = _lamps(environment.load("softbox"))
+    lamps, strength = importance(environment.load("softbox"), LAMPS)
     torch.testing.assert_close(lamps.norm(dim=-1), torch.ones(len(lamps)))
     ball = uv_sphere()
     n = torch.nn.functional.normalize(torch.randn(64, 3, generator=torch.Generator().manual_seed(0)), dim=-1)
-    free = _unhidden(Occlusion(ball), 0.9 * n, n, lamps, strength)
+    free = unhidden(n, lamps, strength, reached(Occlusion(ball), 0.9 * n, n, lamps))
     assert free.min() > 0.98
-    inside = _unhidden(Occlusion(cube()), 0.3 * n, n, lamps, strength)
+    inside = unhidden(n, lamps, strength, reached(Occlusion(cube()), 0.3 * n, n, lamps))
     assert inside.abs().max() == 0
 
 
 def test_half_of_an_even_sky_is_hidden_behind_a_wall() -> None:
     wall = Mesh.from_arrays(np.array([[0, -1, -1], [0, 1, -1], [0, 1, 1], [0, -1, 1]]) * 1.0, np.array([[0, 1, 2], [0, 2, 3]]))
-    lamps, strength = _lamps(environment.load("white"))
+    lamps, strength = importance(environment.load("white"), LAMPS)
     foot = torch.tensor([[0.003, 0.0, 0.0]])
     up = torch.tensor([[0.0, 1.0, 0.0]])
-    passing = _unhidden(Occlusion(wall), foot, up, lamps, strength)
+    passing = unhidden(up, lamps, strength, reached(Occlusion(wall), foot, up, lamps))
     assert abs(float(passing) - 0.5) < 0.06  # the wall is high and wide as seen from its foot
 
 

@@ -106,7 +106,7 @@ class Theme:
     @contextmanager
     def row(self, label: str, tip: str, *, width: float = 112) -> Iterator[None]:
         """A labelled row of a form: what is made inside stands right of the label."""
-        with dpg.group(horizontal=True, xoffset=self.px(width)):
+        with dpg.group(horizontal=True, xoffset=self.px(width) / 2):  # a tooltip counts as an item of the row
             item = dpg.add_text(label)
             dpg.bind_item_theme(item, self.dim)
             self.tip(item, tip)
