@@ -76,6 +76,12 @@ class Config:
         except UnicodeEncodeError:
             raise StudioError("The prompt holds bytes that are no text.", "Type it again, as UTF-8.") from None
 
+    def check_rewards(self) -> None:
+        """Raises StudioError when a trainer that follows rewards is to work, and no reward has a weight."""
+        if self.trainer.follows_rewards and self.iterations and not any(self.weights().values()):
+            problem = "No reward has a weight other than 0, so there is nothing to learn from."
+            raise StudioError(problem, f"Give one, such as --reward {rewards.SOCKET.names()[0]}=1, or use --trainer sample.")
+
     def table(self) -> dict[str, Any]:
         """The config as nested plain values, the inverse of `parse`."""
         plain = {name: getattr(self, name) for name in knobs(self)}

@@ -52,3 +52,14 @@ def peak_memory_bytes(where: torch.device) -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def memory_bytes(where: torch.device) -> tuple[int, int]:
+    """Memory in use by this process on the device, and the device's in all: the card's on CUDA, else the machine's."""
+    import psutil
+
+    if where.type == "cuda":
+        import torch
+
+        return int(torch.cuda.memory_reserved(where)), int(torch.cuda.get_device_properties(where).total_memory)
+    return int(psutil.Process().memory_info().rss), int(psutil.virtual_memory().total)

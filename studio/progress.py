@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it: one `Progress` per yield, and a `Result` with the last one."""
+"""What a run tells whoever watches it, a `Progress` per yield and at last a `Result`; and what it may be told: `Live`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,31 @@ if TYPE_CHECKING:
 
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
+
+
+@dataclass(frozen=True)
+class Live:
+    """The part of a run's settings that may change while it runs: a new object for every change, read once per iteration."""
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Reward weights by name; a reward that is missing has weight 0."""
+    rate: float | None = None
+    """Learning rate; None keeps the trainer's own."""
+    anchor: float | None = None
+    """Pull towards the untrained generator; None keeps the trainer's own."""
+    k: int | None = None
+    """Denoising steps that are differentiated; None keeps the trainer's own."""
+    prompt: str | None = None
+    """What the surface should look like; None keeps the run's own."""
+    heat: str | None = None
+    """The reward whose texture gradient somebody looks at."""
+    watched: bool = False
+    """Somebody looks: the texture is baked while it is being denoised, too."""
+
+    def plain(self) -> dict[str, Any]:
+        """What decides the numbers, as JSON-able values, for the journal."""
+        named = {name: getattr(self, name) for name in ("rate", "anchor", "k", "prompt")}
+        return {"weights": dict(self.weights), **named}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +78,12 @@ class Progress:
     """The mesh that `texture` belongs to, wherever there is a texture; before that once, when it has been read."""
     pictures: Tensor | None = None
     """The generator's current guess of its views [V, 3, h, w], while it denoises."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Each reward's part of the push in this iteration; they add up to 1."""
+    heat: Mapping[str, Tensor] = field(default_factory=dict)
+    """The length of the texture gradient [S, 1, T, T] of the reward that `Live.heat` names."""
+    change: str = ""
+    """What was changed in the live settings before this iteration, in words: "symmetry 0.5 → 1"."""
     checkpoint: Callable[[], dict[str, Any]] | None = None
     """Everything needed to continue from here, as CPU tensors and plain values (safe for `torch.save` and its safe loading)."""
     result: Result | None = None

@@ -10,8 +10,9 @@ truncated back-propagation through the last K steps, exact for any K, in the mem
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,11 +55,18 @@ def chunks(painter: Painter, views: int, size: int | None) -> list[slice]:
 
 
 def sample(
-    painter: Painter, scene: Scene, *, seed: int, chunk: int | None = None, stage: str = "sampling"
+    painter: Painter,
+    scene: Scene,
+    *,
+    seed: int,
+    chunk: int | None = None,
+    stage: str = "sampling",
+    show: Callable[[Tensor], Mapping[str, Any]] | None = None,
 ) -> Generator[Progress, None, Rollout]:
     """Denoise all views together from `seed`; yields once per step and returns the `Rollout`.
 
-    Noise is drawn on the CPU in a fixed order, so a seed means the same picture for every chunk size and on every device.
+    `show` makes, of each step's guess of x_0, what the progress tells of it. Noise is drawn on the CPU in a fixed order, so a
+    seed means the same picture for every chunk size and on every device.
     """
     source = torch.Generator().manual_seed(seed)
     entering, predictions, noises = [], [], []
@@ -71,7 +79,8 @@ def sample(
             predictions.append(prediction)
             noises.append(noise)
             x = painter.advance(x, prediction, i, scene, noise=noise)
-        yield Progress(stage, i + 1, painter.steps)
+            told = show(painter.guess(entering[-1], prediction, i, scene)) if show else {}
+        yield Progress(stage, i + 1, painter.steps, **told)
     return Rollout(tuple(entering), tuple(predictions), tuple(noises), x)
 
 
@@ -108,7 +117,17 @@ def replay(
         d_direct, d_prediction = _advance_adjoint(painter, scene, rollout, i, d_x)
         if i == steps - 1 or not reached:
             reached = float(d_prediction.norm())
-        through = _network_adjoint(painter, scene, rollout, i, d_prediction, anchor=anchor, chunk=chunk, onward=i > first)
+        through = yield from _network_adjoint(
+            painter,
+            scene,
+            rollout,
+            i,
+            d_prediction,
+            anchor=anchor,
+            chunk=chunk,
+            onward=i > first,
+            done=(steps - 1 - i, truncation),
+        )
         d_x = d_direct + through
         yield Progress("learning", steps - i, truncation)
     grads = [p.grad for p in painter.lora_parameters() if p.grad is not None]
@@ -169,20 +188,26 @@ def _network_adjoint(
     anchor: float,
     chunk: int | None,
     onward: bool,
-) -> Tensor:
-    """The network's share of the gradient for x_i; parameter gradients accumulate. `onward` false: nothing goes further back."""
+    done: tuple[int, int],
+) -> Generator[Progress, None, Tensor]:
+    """The network's share of the gradient for x_i; parameter gradients accumulate. `onward` false: nothing goes further back.
+
+    Yields between the network's passes; `done` is how many of how many steps were replayed before."""
     parameters = painter.lora_parameters()
     parts = []
     for v in chunks(painter, scene.views, chunk):
         with torch.enable_grad():
             x = rollout.entering[i][v].detach().requires_grad_(onward)
             prediction = painter.predict(x, i, scene, views=v)
+        yield Progress("learning", *done)
         d = d_prediction[v]
         if onward:
             parts += _grad(prediction, (x,), d, retain=True)
+            yield Progress("learning", *done)
         if anchor:
             with torch.no_grad(), painter.base():
                 base = painter.predict(x, i, scene, views=v)
+            yield Progress("learning", *done)
             d = d + (2 * anchor / d_prediction.numel()) * (prediction.detach() - base)
         for p, g in zip(parameters, _grad(prediction, tuple(parameters), d), strict=True):
             p.grad = g if p.grad is None else p.grad + g

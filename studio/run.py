@@ -15,8 +15,8 @@ from studio.bake import Baker, supersample
 from studio.config import Config
 from studio.coverage import consistency_psnr, coverage, painting_cameras, seam_error
 from studio.errors import StudioError
-from studio.objective import Live, Objective, Term
-from studio.progress import Progress, Result
+from studio.objective import Objective, Term
+from studio.progress import Live, Progress, Result
 from studio.renderers import build as build_renderer
 from studio.reward_views import RewardViews
 from studio.rewards import notes
@@ -38,7 +38,7 @@ def run(
     seconds: dict[str, float] = {}
     config.check()
     if live is None:
-        stages.check_rewards(config)
+        config.check_rewards()
     where = device.device(config.device)
     if resume is not None:
         stages.check_resume(config, resume)
@@ -78,7 +78,6 @@ def run(
         px = painter.view_px
         seen = rasterizer.rasterize(mesh, cameras, px)
         baker = Baker(rasterizer.rasterize(mesh, cameras, px, supersample=supersample(atlas, px)), atlas, shown=seen.mask)
-        scene = painter.scene(config.prompt, seen, baker=baker)
         yield Progress("preparing the surface", 4, 4)
 
     with _timed("rewards", seconds):
@@ -93,7 +92,7 @@ def run(
             yield Progress("preparing the rewards", i + 1, len(config.rewards), message=message)
     objective = Objective(
         painter=painter,
-        scene=scene,
+        scene=lambda prompt: painter.scene(prompt, seen, baker=baker),
         baker=baker,
         atlas=atlas,
         base=base,
@@ -127,7 +126,7 @@ def run(
         "renderer": rasterizer.name,
         "steps": steps,
         "held_out_seeds": list(seeds),
-        "before": stages.mean(raw_before) or (steps[0] if steps else raw),
+        "before": stages.mean(raw_before) or objective.untrained or (steps[0] if steps else raw),
         "after": stages.mean(raw_after) or raw,
         "per_seed": {str(s): {"before": b, "after": a} for s, b, a in zip(seeds, raw_before, raw_after, strict=True)},
         "coverage": covered,

@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from studio import rewards
 from studio.config import Config
 from studio.errors import StudioError
 from studio.generators import Words
@@ -31,13 +30,6 @@ def check_resume(config: Config, resume: Mapping[str, Any]) -> None:
         raise StudioError("The checkpoint is damaged.", "Delete it and start without --resume.")
     if resume["config"] != replace(config, iterations=0).to_toml():
         raise StudioError("The checkpoint was made with other settings.", "Give the same ones again, or start without --resume.")
-
-
-def check_rewards(config: Config) -> None:
-    """Raises StudioError when a trainer that follows rewards is to work, and no reward has a weight."""
-    if config.trainer.follows_rewards and config.iterations and not any(config.weights().values()):
-        problem = "No reward has a weight other than 0, so there is nothing to learn from."
-        raise StudioError(problem, f"Give one, such as --reward {rewards.SOCKET.names()[0]}=1, or use --trainer sample.")
 
 
 def told_of_words(words: Words) -> Iterator[str]:
@@ -102,7 +94,7 @@ def watched(
     steps_of = _Value(training)  # type: ignore[arg-type]
     for p in steps_of:
         if p.checkpoint is not None:
-            steps.append({t.name: p.metrics[t.name] for t in objective.terms})
+            steps.append({t.name: p.metrics[t.name] for t in objective.terms if t.name in p.metrics})
             p = replace(p, checkpoint=lambda of=p.checkpoint: _state(of(), config, mesh, objective, steps))
         yield replace(p, mesh=mesh) if p.texture is not None else p
     return steps_of.value
@@ -122,5 +114,6 @@ def _state(
 
 
 def mean(raw: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each raw reward; empty when there is none."""
-    return {name: sum(r[name] for r in raw) / len(raw) for name in raw[0]} if raw else {}
+    """The mean of each raw reward that every seed has; empty when there is none."""
+    names = [name for name in raw[0] if all(name in r for r in raw)] if raw else []
+    return {name: sum(r[name] for r in raw) / len(raw) for name in names}

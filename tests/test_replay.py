@@ -181,7 +181,7 @@ def objective(terms: tuple[Term, ...]) -> Objective:
     painter = SOCKET.make("tiny", steps=2).build(device=CPU)
     return Objective(
         painter=painter,
-        scene=painter.scene("red", seen, baker=baker),
+        scene=lambda prompt: painter.scene(prompt, seen, baker=baker),
         baker=baker,
         atlas=atlas,
         base=Texture.flat(mesh, 32),
@@ -198,7 +198,7 @@ def test_equal_weights_push_equally() -> None:
     small = Term("a", lambda look: look.base_color[:, 0].mean())
     large = Term("b", lambda look: 1000 * look.base_color[:, 2].mean())
     work = objective((small, large))
-    scores = work.score(torch.full((1, 3, 32, 32), 0.5), {"a": 1.0, "b": 1.0}, step=0)
+    scores = work.score(torch.full((1, 3, 32, 32), 0.5), Live(weights={"a": 1.0, "b": 1.0}), step=0)
     assert float(scores.push[:, 0].norm()) == pytest.approx(1.0, rel=1e-5)
     assert float(scores.push[:, 2].norm()) == pytest.approx(1.0, rel=1e-5)
     assert float(scores.push[:, 1].norm()) == 0
@@ -207,7 +207,7 @@ def test_equal_weights_push_equally() -> None:
 def test_a_reward_that_is_not_a_number_names_itself() -> None:
     work = objective((Term("a", lambda look: look.base_color.mean() * float("nan")),))
     with pytest.raises(StudioError, match="'a'"):
-        work.score(torch.full((1, 3, 32, 32), 0.5), {"a": 1.0}, step=0)
+        work.score(torch.full((1, 3, 32, 32), 0.5), Live(weights={"a": 1.0}), step=0)
 
 
 def test_settings_are_journalled_when_they_change() -> None:

@@ -82,6 +82,10 @@ class Painter(ABC):
         """
 
     @abstractmethod
+    def guess(self, x: Tensor, prediction: Tensor, i: int, scene: Scene) -> Tensor:
+        """The clean latents [V, C, h, w] that the prediction for x at step i speaks of, to be shown while denoising."""
+
+    @abstractmethod
     def advance(self, x: Tensor, prediction: Tensor, i: int, scene: Scene, *, noise: Tensor | None) -> Tensor:
         """One scheduler step of all views jointly, without the network: x_t [V, C, h, w] and its prediction → x_{t−1}.
 
@@ -127,6 +131,13 @@ class Generator(ABC):
     @abstractmethod
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
         """Load the weights. Raises StudioError when they are missing, partial or corrupt."""
+
+    def words(self, prompt: str) -> Words | None:
+        """What `Painter.words` would say, without weights and at once; None where only the weights know."""
+        return None
+
+    def warm(self) -> None:  # noqa: B027 - there may be nothing to do
+        """Import what `build` needs, ahead of it; a window does so in the background."""
 
     def stages(self) -> Iterator[str]:
         """What `build` does, in words, for the progress line."""

@@ -10,11 +10,8 @@ pictures as in simple diffusion (2301.11093, eq. 4); classifier-free guidance (2
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,14 +20,13 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-from studio.errors import StudioError, nearest
 from studio.generators import Painter, Scene, Words, _fuse, _lora
+from studio.generators._words import TOKENS, Vocabulary
 
 if TYPE_CHECKING:
     from studio.bake import Baker
     from studio.texture import Fragments
 
-DATA = Path(__file__).parent / "data" / "mini"
 PATCH = 8
 GEOMETRY = 7  # position, normal, mask
 FREQUENCIES = (1.0, 2.0, 4.0)  # cycles per work unit
@@ -49,42 +45,10 @@ class Size:
     text_channels: int
     text_layers: int
     groups: int = 16
-    tokens: int = 16
+    tokens: int = TOKENS
 
 
-# -- words ------------------------------------------------------------------------------------------------------------------
-
-
-class Vocabulary:
-    """Words the text encoder knows; token 0 is padding, a word's token is its place + 1."""
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = tuple(words)
-        self._token = {w: i + 1 for i, w in enumerate(self.words)}
-
-    @classmethod
-    def read(cls, path: Path = DATA / "vocabulary.txt") -> Vocabulary:
-        """One word a line. Raises StudioError when the file is missing."""
-        try:
-            return cls(path.read_text(encoding="utf-8").split())
-        except OSError as error:
-            raise StudioError(f"The generator's vocabulary {path.name} is missing.", "Reinstall patina-studio.") from error
-
-    def split(self, prompt: str) -> list[str]:
-        """The prompt's words in lower case, punctuation dropped, hyphens parting words."""
-        return re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+", prompt.lower())
-
-    def sorted_out(self, prompt: str, *, length: int | None = None) -> Words:
-        """Known and unknown words, each once, in order; and the known ones beyond the first `length`, repetitions counted."""
-        found = self.split(prompt)
-        unknown = tuple((w, nearest(w, self.words)) for w in dict.fromkeys(found) if w not in self._token)
-        known = tuple(w for w in found if w in self._token)
-        return Words(tuple(dict.fromkeys(known)), unknown, () if length is None else known[length:])
-
-    def tokens(self, prompt: str, *, length: int) -> list[int]:
-        """`length` tokens: the known words in order, then padding."""
-        known = [self._token[w] for w in self.split(prompt) if w in self._token][:length]
-        return known + [0] * (length - len(known))
+# -- network ----------------------------------------------------------------------------------------------------------------
 
 
 class TextEncoder(nn.Module):
@@ -100,9 +64,6 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.layers(self.token(tokens) + self.place)
-
-
-# -- network ----------------------------------------------------------------------------------------------------------------
 
 
 class JointAttention:
@@ -275,10 +236,12 @@ class MultiView(Painter):
         x0 = self.network(x.repeat(sides, 1, 1, 1), geometry.repeat(sides, 1, 1, 1), t, text, views=1 if self.fused else count)
         return x0.unflatten(0, (sides, count)).transpose(0, 1)
 
-    def advance(self, x: Tensor, prediction: Tensor, i: int, scene: Scene, *, noise: Tensor | None) -> Tensor:
+    def guess(self, x: Tensor, prediction: Tensor, i: int, scene: Scene) -> Tensor:
         x0 = prediction[:, 0] if prediction.shape[1] == 1 else torch.lerp(prediction[:, 1], prediction[:, 0], self.guidance)
-        if scene.baker is not None:
-            x0 = _fuse.fused(x0, scene)
+        return x0 if scene.baker is None else _fuse.fused(x0, scene)
+
+    def advance(self, x: Tensor, prediction: Tensor, i: int, scene: Scene, *, noise: Tensor | None) -> Tensor:
+        x0 = self.guess(x, prediction, i, scene)
         return ddim(x, x0, now=self._times[i], then=self._times[i + 1], eta=self._eta, noise=noise)
 
     def decode(self, x0: Tensor) -> Tensor:

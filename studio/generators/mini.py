@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from studio.generators import Generator, Painter
+from studio.generators import Generator, Painter, Words
 from studio.plug import knob
 
 if TYPE_CHECKING:
@@ -27,12 +27,21 @@ class Mini(Generator):
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
         import torch
 
-        from studio.generators._multiview import DATA, MultiView
+        from studio.generators._multiview import MultiView
         from studio.generators._weights import load
+        from studio.generators._words import DATA
 
         network, vocabulary = load(DATA)
         network.to(device, dtype or torch.float32, memory_format=torch.channels_last)
         return MultiView(network, vocabulary, steps=self.steps, guidance=self.guidance, eta=self.eta)
+
+    def words(self, prompt: str) -> Words:
+        from studio.generators._words import TOKENS, Vocabulary
+
+        return Vocabulary.read().sorted_out(prompt, length=TOKENS)
+
+    def warm(self) -> None:
+        import studio.generators._multiview  # noqa: F401
 
     def stages(self) -> Iterator[str]:
         yield "loading the bundled generator"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from studio.generators import Generator, Painter
+from studio.generators import Generator, Painter, Words
 from studio.plug import knob
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ class Tiny(Generator):
 
         from studio.generators._multiview import Denoiser, MultiView, Size, Vocabulary
 
-        size = Size(
-            view_px=64, channels=(8, 16, 16), heads=(1, 2, 2), head_channels=4, text_channels=16, text_layers=1, groups=4
-        )
+        size = Size(view_px=64, channels=(8, 16, 16), heads=(1, 2, 2), head_channels=4, text_channels=16, text_layers=1, groups=4)
         vocabulary = Vocabulary.read()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.weights_seed)
@@ -44,6 +42,14 @@ class Tiny(Generator):
         network.to(device, dtype or torch.float32)
         fused = self.views == "fused"
         return MultiView(network, vocabulary, steps=self.steps, guidance=self.guidance, eta=self.eta, fused=fused)
+
+    def words(self, prompt: str) -> Words:
+        from studio.generators._words import TOKENS, Vocabulary
+
+        return Vocabulary.read().sorted_out(prompt, length=TOKENS)
+
+    def warm(self) -> None:
+        import studio.generators._multiview  # noqa: F401
 
     def stages(self) -> Iterator[str]:
         yield "making a random test generator"

@@ -44,7 +44,7 @@ class TextureDirect(Trainer):
         for iteration in range(start, iterations):
             live = objective.live(iteration)
             adam.param_groups[0]["lr"] = self.rate if live.rate is None else live.rate
-            scores = objective.score(colour, live.weights, step=iteration)
+            scores = objective.score(colour, live, step=iteration)
             colour.grad = -scores.push
             adam.step()
             with torch.no_grad():
@@ -56,5 +56,16 @@ class TextureDirect(Trainer):
                 return {"iteration": done, "base_color": texels, "optimiser": copy.deepcopy(adam.state_dict())}
 
             metrics = {**scores.raw, "score": scores.total, "gradient": float(scores.push.norm())}
-            yield Progress("painting texels", iteration + 1, iterations, metrics=metrics, texture=texture, checkpoint=state)
+            yield Progress(
+                "painting texels",
+                iteration + 1,
+                iterations,
+                message=scores.message,
+                metrics=metrics,
+                texture=texture,
+                shares=scores.shares,
+                heat=scores.heat,
+                change=objective.change(iteration),
+                checkpoint=state,
+            )
         return texture

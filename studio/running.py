@@ -1,0 +1,156 @@
+"""The worker's side of a run in a window: what it makes is left where the window finds it, what it may be told is read from here.
+
+Everything heavy (torch, the engine) is imported on the worker's thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from studio import device
+from studio.camera import Camera
+from studio.config import Config
+from studio.film import Film
+from studio.progress import Live, Progress, Result
+from studio.worker import Worker
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from studio.surface.mesh import Mesh
+    from studio.texture import Texture
+
+HOLD_S = 0.25
+"""A moving camera lets the run wait no longer than this after it was last heard of."""
+THUMBNAIL_PX = 64
+THUMBNAIL_CAMERA = Camera(azimuth_deg=25.0, elevation_deg=12.0, distance=2.6)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One yield of a run without its pictures."""
+
+    stage: str
+    step: int
+    total: int
+    busy_s: float
+    """How long the run worked for it, pauses not counted."""
+    message: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=dict)
+    change: str = ""
+    learned: bool = False
+    """An iteration ended: `step` is its number, `total` how many there will be."""
+    memory: tuple[int, int] = (0, 0)
+    """Bytes in use and in all, of the device that computes."""
+
+
+class Running:
+    """A run on its thread. Attributes are replaced whole by the worker, so the window may read them at any time."""
+
+    def __init__(self, config: Config, mesh: Mesh, live: Live, film: Film, *, resume: Mapping[str, Any] | None = None) -> None:
+        self.config, self.live, self.film = config, live, film
+        self.mesh = mesh
+        """The mesh that `texture` belongs to: unwrapped, where that was needed."""
+        self.texture: Texture | None = None
+        self.views: np.ndarray | None = None
+        """[V, h, w, 3] float32."""
+        self.heat: Mapping[str, Tensor] = {}
+        self.checkpoint: dict[str, Any] | None = None
+        """What the newest iteration can be continued from."""
+        self.result: Result | None = None
+        self.single = False
+        """Pause after the iteration that is being worked on."""
+        self._resume = resume
+        self._last: Progress | None = None
+        self._viewer: Any = None
+        self.worker: Worker[Seen] = Worker(self._steps)
+
+    def hold(self, seconds: float) -> None:
+        """Let the run wait while the camera moves."""
+        self.worker.hold(min(seconds, HOLD_S))
+
+    def _steps(self) -> Iterator[Seen]:
+        import torch
+
+        from studio.run import run
+
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))  # of this thread: one core is the window's
+        where = device.device(self.config.device)
+        steps = cast("Generator[Progress]", run(self.config, self.mesh, lambda: self.live, resume=self._resume))
+        try:
+            while True:
+                begun = time.perf_counter()
+                progress = next(steps, None)
+                if progress is None:
+                    break
+                learned = self._note(progress)
+                yield Seen(
+                    progress.stage,
+                    progress.step,
+                    progress.total,
+                    time.perf_counter() - begun,
+                    progress.message,
+                    progress.metrics,
+                    progress.shares,
+                    progress.change,
+                    learned,
+                    device.memory_bytes(where),
+                )
+            self._remember(self._last)
+        except GeneratorExit:  # told to stop
+            self._remember(self._last)
+            raise
+        finally:
+            steps.close()
+
+    def _note(self, progress: Progress) -> bool:
+        """Leave what this moment brought where the window finds it; True when an iteration ended."""
+        if progress.mesh is not None:
+            self.mesh = progress.mesh
+        if progress.texture is not None:
+            self.texture = progress.texture.to("cpu")
+        if progress.pictures is not None:
+            self.views = progress.pictures.clamp(0, 1).permute(0, 2, 3, 1).cpu().float().contiguous().numpy()
+        if progress.heat:
+            self.heat = {name: t.cpu() for name, t in progress.heat.items()}
+        if progress.result is not None:
+            self.result = progress.result
+            step, metrics = (self._last.step, self._last.metrics) if self._last else (0, {})
+            self._last = replace(progress, step=step, metrics={**metrics, **progress.metrics})
+        if progress.checkpoint is None:
+            return False
+        self.checkpoint = progress.checkpoint()  # at once: at a later step the optimiser has moved on
+        self._last = progress
+        if self.film.wants(progress.step):
+            self._remember(progress)
+        if self.single:
+            self.single = False
+            self.worker.pause()
+        return True
+
+    def _remember(self, progress: Progress | None) -> None:
+        """Put this moment on film, unless it is there."""
+        if progress is None or self.texture is None:
+            return
+        if progress.result is None and any(m.iteration == progress.step for m in self.film.moments):
+            return
+        texture = progress.texture.to("cpu") if progress.texture is not None else self.texture
+        scores = {name: float(value) for name, value in progress.metrics.items()}
+        self.film.add(progress.step, texture, self._thumbnail(texture), scores, self.checkpoint)
+
+    def _thumbnail(self, texture: Texture) -> np.ndarray:
+        """[64, 64, 4] float32: the texture on the mesh."""
+        from studio.view import Shot, Viewer
+
+        if self._viewer is None:
+            self._viewer = Viewer(renderer=self.config.renderer if self.config.renderer == "embree" else "auto")
+            self._viewer.show(self.mesh)
+        shot = Shot(THUMBNAIL_CAMERA, THUMBNAIL_PX, THUMBNAIL_PX, samples=4, backdrop=False)
+        return self._viewer.draw(shot, texture).copy()
