@@ -195,7 +195,12 @@ def _drawn(name: str, fragments: Fragments) -> Tensor:
         near, far = (hit.min(), hit.max()) if len(hit) else (0.0, 1.0)
         nearness = ((far - fragments.depth) / max(float(far - near), 1e-6)).clamp(0, 1)
         return nearness[..., None] * mask.expand(-1, -1, -1, 3)
-    u, v = (fragments.uv % 1).unbind(-1)
+    return checker(fragments.uv) * mask
+
+
+def checker(uv: Tensor) -> Tensor:
+    """sRGB [..., 3] of a board of CHECKS × CHECKS fields over the atlas whose colours say where one is, at uv [..., 2]."""
+    u, v = (uv % 1).unbind(-1)
     odd = ((u * CHECKS).floor() + (v * CHECKS).floor()) % 2
     tint = torch.stack([0.25 + 0.7 * u, 0.25 + 0.7 * v, 0.85 - 0.3 * (u + v)], dim=-1)
-    return tint * (1 - 0.45 * odd[..., None]) * mask
+    return tint * (1 - 0.45 * odd[..., None])

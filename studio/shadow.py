@@ -62,9 +62,8 @@ class Floor:
             missing = F.avg_pool2d(F.pad(missing, (1, 1, 1, 1), mode="replicate"), 3, 1)
         return missing
 
-    def on_rays(self, shadow: Tensor, origins: Tensor, directions: Tensor) -> Tensor:
-        """How much of `shadow` [n] the rays [n, 3] from the eye meet on the floor, 0 where they do not."""
-        at, seen = self.met(origins, directions)
+    def cast(self, shadow: Tensor, at: Tensor, seen: Tensor) -> Tensor:
+        """How much of `shadow` lies [n] where rays met the floor, as `met` says."""
         edge = (1 - at.norm(dim=-1).clamp(0, 1) ** 2) * seen  # shadows fade out before the floor map ends
         return F.grid_sample(shadow, at.clamp(-2, 2)[None, None], align_corners=False, padding_mode="zeros")[0, 0, 0] * edge
 

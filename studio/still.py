@@ -116,6 +116,6 @@ def _backdrop(floor: Floor, fragments: Fragments, strength: Tensor) -> Tensor:
     pictures = []
     for camera in fragments.cameras:
         origins, directions = (torch.from_numpy(a) for a in camera.rays(side))
-        cast = floor.on_rays(shadow, origins, directions)
+        cast = floor.cast(shadow, *floor.met(origins, directions))
         pictures.append(light * (1 - 0.9 * cast.reshape(side, side)))
     return srgb_from_linear(torch.stack(pictures)).to(device)

@@ -33,6 +33,21 @@ CHUNK_PIXELS = {"cpu": 1 << 14, "cuda": 1 << 22}
 """Pixels located at a time: their float64 tables fit into a processor's cache, or bound a card's memory."""
 
 
+@dataclass(frozen=True)
+class Band:
+    """Rows top … top + rows of a picture of width × height pixels whose rays are moved by `shift` pixels (right, down)."""
+
+    width: int
+    height: int
+    top: int
+    rows: int
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    @classmethod
+    def whole(cls, width: int, height: int) -> Band:
+        return cls(width, height, 0, height)
+
+
 class Rasterizer(ABC):
     """A renderer on a device. Not shared between threads: each thread builds its own."""
 
@@ -47,6 +62,15 @@ class Rasterizer(ABC):
         """The face [V, px, px] int32 nearest to the eye on the ray of `Camera.rays` through each pixel centre, −1 where none is.
 
         Both sides of a face count. May lie on any device; raises DeviceError when the backend fails.
+        """
+
+    @abstractmethod
+    def surface(self, mesh: Mesh, camera: Camera, band: Band) -> tuple[Tensor, Tensor, Tensor]:
+        """What a band of a picture shows, fast instead of exact, for looking at: its n surface pixels [n] int64, counted row by
+        row from the band's top left, the faces [n] int64 they show, and the weights [n, 3] float32 of these faces' corners.
+
+        The picture may have any width: `Camera.fov_deg` spans its height. May lie on any device; raises DeviceError when the
+        backend fails.
         """
 
     def rasterize(self, mesh: Mesh, cameras: Sequence[Camera], size_px: int, *, supersample: int = 1) -> Fragments:

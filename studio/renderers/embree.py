@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from studio.errors import DeviceError
-from studio.renderers import Rasterizer, Renderer
+from studio.renderers import Band, Rasterizer, Renderer
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor
 
@@ -56,6 +57,34 @@ class EmbreeRasterizer(Rasterizer):
                     job.result()
         return torch.from_numpy(face.reshape(len(cameras), px, px))
 
+    def surface(self, mesh: Mesh, camera: Camera, band: Band) -> tuple[Tensor, Tensor, Tensor]:
+        """See `Rasterizer.surface`; on the CPU."""
+        import numpy as np
+        import torch
+
+        scene = self._scene(mesh)
+        left, right, top, bottom = _extent(mesh, camera, band)
+        columns, rows = right - left, bottom - top
+        if columns <= 0 or rows <= 0:
+            return torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3)
+        origins, directions = _rays(camera, band, left, right, top, bottom)
+
+        def cast(start: int) -> dict[str, np.ndarray]:
+            part = slice(start, start + CHUNK_RAYS)
+            return scene.run(origins[part], directions[part], query="INTERSECT", output=1)
+
+        starts = range(0, len(directions), CHUNK_RAYS)
+        if torch.get_num_threads() > 1 and len(starts) > 1:
+            with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+                found = list(pool.map(cast, starts))
+        else:
+            found = [cast(start) for start in starts]
+        face, u, v = (np.concatenate([part[name] for part in found]) for name in ("primID", "u", "v"))
+        hit = np.flatnonzero(face >= 0)
+        u, v = u[hit], v[hit]
+        pixel = (hit // columns + top) * band.width + hit % columns + left
+        return torch.from_numpy(pixel), torch.from_numpy(face[hit]).long(), torch.from_numpy(np.stack([1 - u - v, u, v], axis=1))
+
     def _scene(self, mesh: Mesh) -> Any:
         """Embree's acceleration structure of the mesh, built once per mesh."""
         import numpy as np
@@ -73,6 +102,38 @@ class EmbreeRasterizer(Rasterizer):
                 self._scenes.popitem(last=False)
         self._scenes.move_to_end(mesh.hash)
         return self._scenes[mesh.hash]
+
+
+def _extent(mesh: Mesh, camera: Camera, band: Band) -> tuple[int, int, int, int]:
+    """The columns and the rows of the band (left, right, top, bottom; ends excluded) outside which there is no mesh."""
+    import itertools
+
+    import numpy as np
+
+    box = np.array(list(itertools.product(*zip(mesh.vertices.min(axis=0), mesh.vertices.max(axis=0), strict=True))))
+    x, y, _, w = camera.T_clip_world() @ np.concatenate([box, np.ones((8, 1))], axis=1).T
+    if w.min() < 1e-3:  # the eye is inside the box
+        return 0, band.width, 0, band.rows
+    column = (x / w * band.height + band.width) / 2
+    row = (1 - y / w) * band.height / 2 - band.top
+    left, top = int(column.min()) - 2, int(row.min()) - 2
+    right, bottom = int(column.max()) + 3, int(row.max()) + 3
+    return max(left, 0), min(right, band.width), max(top, 0), min(bottom, band.rows)
+
+
+def _rays(camera: Camera, band: Band, left: int, right: int, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray]:
+    """Origins and directions (not of unit length) [n, 3] float32 through the pixels of these columns and rows of the band."""
+    import numpy as np
+
+    across, up, back = (axis.astype(np.float32) for axis in camera.frame())
+    step = 2 * camera.half_height() / band.height
+    x = ((np.arange(left, right, dtype=np.float32) + 0.5 + band.shift[0]) - band.width / 2) * np.float32(step)
+    y = (band.height / 2 - (np.arange(top, bottom, dtype=np.float32) + band.top + 0.5 + band.shift[1])) * np.float32(step)
+    plane = (y[:, None, None] * up + x[:, None] * across).reshape(-1, 3)
+    eye = camera.position().astype(np.float32)
+    if camera.orthographic:
+        return plane + eye, np.broadcast_to(-back, plane.shape).copy()
+    return np.broadcast_to(eye, plane.shape).copy(), plane - np.float32(camera.distance) * back
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.errors import DeviceError
-from studio.renderers import Rasterizer, Renderer
+from studio.renderers import Band, Rasterizer, Renderer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,24 +43,55 @@ class NvdiffrastRasterizer(Rasterizer):
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
         self._contexts = threading.local()
+        self._kept: tuple[Mesh, tuple[Tensor, Tensor]] | None = None
         self._context()
 
     def hits(self, mesh: Mesh, cameras: Sequence[Camera], px: int) -> Tensor:
         """See `Rasterizer.hits`; on the device."""
+        import torch
+
+        drawn = self._drawn(mesh, torch.stack([torch.from_numpy(T_raster_world(camera)) for camera in cameras]), px, px)
+        return drawn[..., 3].int() - 1
+
+    def surface(self, mesh: Mesh, camera: Camera, band: Band) -> tuple[Tensor, Tensor, Tensor]:
+        """See `Rasterizer.surface`; on the device."""
+        import numpy as np
+        import torch
+
+        T = T_raster_world(camera)
+        T[0] *= band.height / band.width
+        T[0] -= 2 * band.shift[0] / band.width * T[3]
+        # The band's rows fill −1…1 of the height, of which the whole picture had them at top / height … (top + rows) / height.
+        T[1] = (T[1] + T[3] * (1 - (2 * band.top + band.rows + 2 * band.shift[1]) / band.height)) * (band.height / band.rows)
+        drawn = self._drawn(mesh, torch.from_numpy(np.ascontiguousarray(T))[None], band.rows, band.width).reshape(-1, 4)
+        pixel = drawn[:, 3].nonzero()[:, 0]
+        hit = drawn[pixel]
+        return pixel, hit[:, 3].long() - 1, torch.stack([hit[:, 0], hit[:, 1], 1 - hit[:, 0] - hit[:, 1]], dim=1)
+
+    def _drawn(self, mesh: Mesh, T: Tensor, rows: int, columns: int) -> Tensor:
+        """Bary of the first and second corner, depth, face + 1 [V, rows, columns, 4], for world to clip T [V, 4, 4]."""
         import nvdiffrast.torch as dr
         import torch
 
         with torch.no_grad(), torch.autocast("cuda", enabled=False), torch.cuda.device(self.device):
-            vertices = torch.tensor(mesh.vertices, dtype=torch.float64, device=self.device)
-            faces = torch.tensor(mesh.faces, dtype=torch.int32, device=self.device)
-            T = torch.stack([torch.from_numpy(T_raster_world(camera)) for camera in cameras]).to(self.device)
+            vertices, faces = self._uploaded(mesh)
+            T = T.to(self.device)
             clip = vertices @ T[:, :, :3].mT + T[:, None, :, 3]
             try:
-                drawn, _ = dr.rasterize(self._context(), clip.float().contiguous(), faces, (px, px), grad_db=False)
+                drawn, _ = dr.rasterize(self._context(), clip.float().contiguous(), faces, (rows, columns), grad_db=False)
             except RuntimeError as error:  # nvdiffrast's own limits and the card's memory
-                problem = f"nvdiffrast cannot draw {len(faces):,} faces at {px} pixels: {_first_line(error)}"
+                problem = f"nvdiffrast cannot draw {len(faces):,} faces at {rows} × {columns} pixels: {_first_line(error)}"
                 raise DeviceError(problem, "Choose the renderer 'embree' or a smaller picture.") from error
-            return drawn[..., 3].int() - 1
+        return drawn
+
+    def _uploaded(self, mesh: Mesh) -> tuple[Tensor, Tensor]:
+        """The mesh's vertices [N, 3] float64 and faces [F, 3] int32 on the device; the last mesh's are kept."""
+        import torch
+
+        if self._kept is None or self._kept[0] is not mesh:
+            vertices = torch.tensor(mesh.vertices, dtype=torch.float64, device=self.device)
+            self._kept = mesh, (vertices, torch.tensor(mesh.faces, dtype=torch.int32, device=self.device))
+        return self._kept[1]
 
     def _context(self) -> Any:
         """This thread's rasteriser context."""

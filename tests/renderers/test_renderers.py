@@ -75,6 +75,31 @@ def test_silhouette_of_a_sphere_has_its_analytic_area(rasterizer: renderers.Rast
     torch.testing.assert_close(share, torch.full_like(share, np.pi * radius**2 / 4), atol=2e-3, rtol=0)
 
 
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_the_fast_surface_is_the_exact_one(rasterizer: renderers.Rasterizer, camera: Camera) -> None:
+    """In wide pictures too, band by band, and moved by parts of a pixel."""
+    mesh = uv_sphere()
+    view = rasterizer.rasterize(mesh, [camera], 60).to("cpu")
+    band = renderers.Band(90, 60, 20, 30)
+    pixel, face, bary = (t.cpu() for t in rasterizer.surface(mesh, camera, band))
+    wide = torch.full((30 * 90,), -1)
+    wide[pixel] = face
+    wide = wide.reshape(30, 90)
+    seen, expected = wide[:, 15:75], view.face[0, 20:50]
+    assert ((seen >= 0) != (expected >= 0)).double().mean() < 0.003 and (seen == expected).double().mean() > 0.97
+    position = (bary[..., None] * view.corners.position[face]).sum(1)
+    inside = (pixel % 90 >= 15) & (pixel % 90 < 75)
+    exact = view.position[0, 20:50].reshape(-1, 3)[(pixel // 90 * 60 + pixel % 90 - 15)[inside]]
+    assert (position[inside] - exact).norm(dim=-1).median() < 1e-4
+    # Twice as fine by moved rays: the samples of a picture with 120 rows.
+    fine = rasterizer.rasterize(mesh, [camera], 120).to("cpu").face[0, 41:100:2, ::2]
+    moved = renderers.Band(60, 60, 20, 30, shift=(-0.25, 0.25))
+    pixel, face, _ = (t.cpu() for t in rasterizer.surface(mesh, camera, moved))
+    again = torch.full((30 * 60,), -1)
+    again[pixel] = face
+    assert (again.reshape(30, 60) == fine).double().mean() > 0.97
+
+
 class Shaken(Camera):
     """A camera whose rays miss the pixel centres by up to 1/32 pixel, like a rasteriser that rounds corners to 1/16."""
 

@@ -1,0 +1,191 @@
+"""What the surface pixels of a fast picture show: tables of the mesh, mipmaps of textures, and both looked up per pixel.
+
+The viewport's twin of `texture.Fragments` and `texture.Taps`: for the eye, not for learning. Pictures of any shape, textures
+filtered by mipmaps (Williams 1983, Pyramidal parametrics), nothing differentiable.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from studio.shade import Lighting
+from studio.shadow import reached, spiral, unhidden
+from studio.sparse import rows_of
+from studio.surface.corners import Corners
+
+if TYPE_CHECKING:
+    from studio.camera import Camera
+    from studio.environment import Environment
+    from studio.renderers import Band
+    from studio.surface.mesh import Mesh
+    from studio.surface.occlusion import Occlusion
+
+LEVELS = 5
+"""Mip levels: beyond that texels of different charts would mix."""
+SHADOW_RAYS = 2_000_000
+"""About as many rays find out what hides light from a mesh, whatever its size."""
+
+
+# -- The mesh -------------------------------------------------------------------------------------------------------------
+
+
+class Model:
+    """A mesh as tables on a device."""
+
+    def __init__(self, mesh: Mesh, obstacle: Occlusion, device: torch.device) -> None:
+        """Casts `SHADOW_RAYS`, which takes a moment."""
+        corners = Corners.of(mesh)
+        count = len(mesh.faces)
+        uv = corners.position.new_zeros(count, 3, 2) if corners.uv is None else corners.uv
+        table = torch.cat([corners.position, corners.normal, uv, torch.ones(count, 3, 1)], dim=-1)
+        self.corner = table.reshape(-1, 9).to(device)
+        """[3 F, 9] of each face's corners: position, normal, uv, the part of the light that nothing hides."""
+        a, b = (uv[:, k] - uv[:, 0] for k in (1, 2))
+        sides = [corners.position[:, k] - corners.position[:, 0] for k in (1, 2)]
+        area = torch.linalg.cross(*sides).norm(dim=-1).clamp(min=1e-12)
+        density = ((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).abs() / area).sqrt()
+        self.flat = torch.cat([corners.geometric_normal, density[:, None], corners.face_set[:, None]], dim=-1).to(device)
+        """[F, 5]: normal, uv units per work unit, texture set."""
+        self.vertices = torch.from_numpy(np.array(mesh.vertices)).to(device)
+        self.faces = torch.from_numpy(mesh.faces.astype(np.int64)).to(device)
+        self._obstacle = obstacle
+        self._lit: tuple[str, float] | None = None
+
+    def light_from(self, environment: Environment) -> None:
+        """Set how much of `environment`'s light reaches each corner."""
+        if self._lit == (key := (environment.name, environment.azimuth_deg)):
+            return
+        normal, lamps, seen, corner = self._hidden
+        strength = environment.to("cpu").reflected(lamps, torch.full((len(lamps),), 0.6)).mean(-1)
+        self.corner[:, 8] = unhidden(normal, lamps, strength, seen)[corner].to(self.corner.device)
+        self._lit = key
+
+    @cached_property
+    def _hidden(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Places on the surface: normals [P, 3], lamps [L, 3], which lamps they see [P, L]; and each corner's place [3 F]."""
+        vectors = self.corner[:, :6].cpu().numpy()
+        _, first, corner = np.unique(vectors.view("V24").ravel(), return_index=True, return_inverse=True)
+        place = torch.from_numpy(vectors[first])
+        lamps = spiral(max(16, min(160, 2 * SHADOW_RAYS // len(place))))
+        normal = place[:, 3:].contiguous()
+        return normal, lamps, reached(self._obstacle, place[:, :3], normal, lamps), torch.from_numpy(corner)
+
+
+# -- Textures -------------------------------------------------------------------------------------------------------------
+
+
+class Mipmaps:
+    """Texels [S, C, T, T] and their halvings, row by row in one table."""
+
+    def __init__(self, texels: Tensor) -> None:
+        self.sizes = sizes_of(texels.shape[-1])
+        levels = [texels.float()]
+        for size in self.sizes[1:]:
+            levels.append(F.adaptive_avg_pool2d(levels[-1], size))
+        self._table = torch.cat([rows_of(level) for level in levels])
+
+    def __call__(self, taps: tuple[Tensor, Tensor]) -> Tensor:
+        """[n, C] from `Places.taps` of this size."""
+        index, weight = taps
+        return F.embedding_bag(index, self._table, per_sample_weights=weight, mode="sum")
+
+
+def sizes_of(size_px: int) -> list[int]:
+    """The sides of the mip levels of a texture."""
+    return [size_px >> level for level in range(LEVELS) if size_px >> level >= 4] or [size_px]
+
+
+# -- The pixels -----------------------------------------------------------------------------------------------------------
+
+
+class Places:
+    """What the n surface pixels of a band show, on the model's device."""
+
+    def __init__(
+        self,
+        model: Model,
+        light: Environment,
+        camera: Camera,
+        band: Band,
+        hits: tuple[Tensor, Tensor, Tensor],
+        sample_px: float,
+    ) -> None:
+        """`hits` as `Rasterizer.surface` gives them; `sample_px` is the side of what a sample stands for, in pixels."""
+        self._model, self._light, self._camera, self._band = model, light, camera, band
+        self._taps: tuple[int, tuple[Tensor, Tensor]] | None = None
+        device = model.corner.device
+        self.pixel, self.face, self.bary = (t.to(device) for t in hits)
+        corner = self.face[:, None] * 3 + torch.arange(3, device=device)
+        looked = F.embedding_bag(corner, model.corner, per_sample_weights=self.bary, mode="sum")
+        position, normal, self.uv, open_ = looked.split([3, 3, 2, 1], dim=1)
+        flat = model.flat.index_select(0, self.face)
+        axis = torch.from_numpy(camera.direction()).float().to(device)
+        if camera.orthographic:
+            self.to_eye = axis.expand_as(position)
+        else:
+            self.to_eye = F.normalize(torch.from_numpy(camera.position()).float().to(device) - position, dim=-1)
+        front = (self.to_eye * flat[:, :3]).sum(-1, keepdim=True) >= 0
+        self.normal = F.normalize(normal, dim=-1)
+        self.facing = torch.where(front, self.normal, -self.normal)  # surfaces are lit on the side that is seen
+        self._open = torch.where(front, open_, 1.0)  # what hides light from the back of a sheet is not known
+        self.depth = camera.distance + (np.dot(camera.target, camera.direction()) - position @ axis)
+        self._set = flat[:, 4].long()
+        across = 2 * math.tan(math.radians(camera.fov_deg) / 2) / band.height * sample_px
+        slant = (self.facing * self.to_eye).sum(-1).clamp(min=0.1).rsqrt()
+        self._footprint = flat[:, 3] * slant * across * (camera.distance if camera.orthographic else self.depth)  # uv units
+
+    def __len__(self) -> int:
+        """n."""
+        return len(self.pixel)
+
+    @cached_property
+    def lighting(self) -> Lighting:
+        """What lights them."""
+        return Lighting(self._light, self.facing, self.to_eye, visible=self._open)
+
+    def taps(self, size_px: int) -> tuple[Tensor, Tensor]:
+        """Which four texels of the `Mipmaps` of a texture of this size each pixel shows [n, 4], and their weights [n, 4]."""
+        if self._taps is None or self._taps[0] != size_px:
+            self._taps = size_px, self._tapped(size_px)
+        return self._taps[1]
+
+    def _tapped(self, size_px: int) -> tuple[Tensor, Tensor]:
+        sides = torch.tensor(sizes_of(size_px), device=self.pixel.device)
+        level = (self._footprint * size_px).clamp(min=1e-6).log2().round().long().clamp(0, len(sides) - 1)
+        sets = int(self._model.flat[:, 4].max()) + 1
+        starts = (sides**2 * sets).cumsum(0) - sides**2 * sets
+        side = sides[level]
+        start = starts[level] + self._set * side**2
+        last = (side - 1)[:, None]
+        place = self.uv.remainder(1) * side[:, None] - 0.5
+        low = place.floor()
+        part = place - low
+        near = low.long()
+        near, far = near.clamp(min=0), torch.minimum(near + 1, last)
+        rows = torch.stack([near[:, 1], near[:, 1], far[:, 1], far[:, 1]], dim=1)
+        columns = torch.stack([near[:, 0], far[:, 0], near[:, 0], far[:, 0]], dim=1)
+        x, y = part.unbind(1)
+        weight = torch.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], dim=1)
+        return start[:, None] + rows * side[:, None] + columns, weight
+
+    @cached_property
+    def wire(self) -> Tensor:
+        """[n, 1] how much of each pixel the edges of the triangles cover, fainter where triangles are only few pixels wide."""
+        model, camera, band = self._model, self._camera, self._band
+        T = torch.from_numpy(camera.T_clip_world()[[0, 1, 3]]).float().to(model.vertices.device)
+        clip = model.vertices @ T[:, :3].T + T[:, 3]
+        seen, index = self.face.unique(return_inverse=True)
+        at = (clip[:, :2] / clip[:, 2:].clamp(min=1e-3) * band.height / 2)[model.faces[seen]]
+        sides = at[:, [2, 0, 1]] - at[:, [1, 2, 0]]  # across from each corner
+        area = (sides[:, 0, 0] * sides[:, 1, 1] - sides[:, 0, 1] * sides[:, 1, 0]).abs()
+        height = area[:, None] / sides.norm(dim=-1).clamp(min=1e-6)  # of the triangle over each side, in pixels
+        away = (self.bary * height[index]).amin(-1, keepdim=True)
+        dense = (height.amin(-1, keepdim=True)[index] / 9).clamp(0.12, 1)
+        return (1.15 - away).clamp(0, 1) * dense
