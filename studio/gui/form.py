@@ -17,6 +17,8 @@ SLIDER_STEPS = 200
 """A whole number with at most so many values is a slider, any other one a field."""
 SLIDER_SPAN = 20.0
 """So is a number within a range no wider than this."""
+LIVE = " •"
+"""After the label of a knob that answers during a run."""
 UNITS = {"px": "px", "deg": "°", "s": "s"}
 
 
@@ -31,10 +33,14 @@ class Form:
     """The knobs of one part of the config, kept in step with the session: "run", "generator", "trainer" or "rewards.<name>"."""
 
     def __init__(
-        self, app: App, parent: int | str, part: str, plug: object, *, only: tuple[str, ...] = (), label_px: float = 112
-    ) -> None:
-        """`plug` is the part as it is now; `only` chooses and orders the knobs. Each item's tag is "<part>.<knob>"."""
-        self._app, self._part, self._label_px = app, part, label_px
+        self, app: App, parent: int | str, part: str, plug: object, *,
+        only: tuple[str, ...] = (), live: tuple[str, ...] = (), label_px: float = 112,
+    ) -> None:  # fmt: skip
+        """`plug` is the part as it is now; `only` chooses and orders the knobs. Each item's tag is "<part>.<knob>".
+
+        Knobs in `live` answer during a run; a dot after their label says so.
+        """
+        self._app, self._part, self._live, self._label_px = app, part, live, label_px
         self._items: dict[str, tuple[int | str, Any]] = {}
         hints = typing.get_type_hints(type(plug))
         known = knobs(plug)
@@ -61,7 +67,8 @@ class Form:
     def _row(self, name: str, knob: Knob, hint: Any, value: Any, *, default: Any) -> None:
         unit = UNITS.get(knob.unit, knob.unit)
         tip = f"{knob.help}\nRight-click: back to {self._said(default)}{' ' + unit if unit else ''}."
-        with self._app.theme.row(spoken(name, knob.unit), tip, width=self._label_px):
+        dot = LIVE if name in self._live else ""
+        with self._app.theme.row(spoken(name, knob.unit) + dot, tip, width=self._label_px):
             item = self._control(name, knob, hint, value, unit)
         self._app.theme.tip(item, tip)
         with dpg.item_handler_registry() as handlers:
