@@ -1,4 +1,4 @@
-"""Every exporter is round-tripped on every sample mesh."""
+"""Every exporter is round-tripped on every sample mesh (videos, which take longer, in `test_turntable`)."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def painted(request):
     return Asset(mesh, texture, {"seed": 1}, frozenset({"base_color", "roughness"}), LORA)
 
 
-@pytest.mark.parametrize("name", SOCKET.names())
+@pytest.mark.parametrize("name", [name for name in SOCKET.names() if name != "turntable"])
 def test_round_trip(painted, name, tmp_path):
     """The file says what it is, and a mesh comes back with its shape, its UVs and every texel."""
     exporter = SOCKET.make(name)
