@@ -1,0 +1,28 @@
+"""Seam: colours meet where the atlas is cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from studio.rewards import Reward, Score
+
+if TYPE_CHECKING:
+    import torch
+
+    from studio.surface.atlas import Atlas
+    from studio.surface.mesh import Mesh
+
+
+@dataclass(frozen=True)
+class Seam(Reward):
+    """r = −Σ l·ρ(T₁ − T₂) / Σ l over points along the cuts of the atlas: l the length of cut a point stands for, T₁ and T₂ the
+    texture on either side, ρ Charbonnier's robust L1. 0 where every cut is invisible."""
+
+    description = "Makes colours meet along the seams of the UV layout."
+
+    def build(self, mesh: Mesh, atlas: Atlas, device: torch.device) -> Score:
+        """The score of textures of this mesh. Raises StudioError when its atlas has no cuts."""
+        from studio.rewards._cuts import Cuts
+
+        return Cuts(mesh, atlas).to(device)

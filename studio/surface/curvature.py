@@ -1,0 +1,148 @@
+"""Curvature: how strongly and in which directions the surface bends, per vertex.
+
+Principal curvatures by libigl, a quadric fitted to each vertex's surroundings (Panozzo, Puppo and Rocca 2010, Efficient multi-scale
+curvature and crease estimation). Convex is positive, whichever way a file's faces are wound. The directions have no sign, so they
+are kept as tensors d·dᵀ, which can be averaged and interpolated: the line field of texture synthesis, weighted by anisotropy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from studio.surface.atlas import Atlas
+    from studio.surface.mesh import Mesh
+
+RADIUS = 5
+"""Neighbourhood of the fit, in rings of edges."""
+STRONG = 0.95
+"""Curvatures are clipped and measured at this quantile of their magnitude: creases must not decide over the rest."""
+SMOOTHINGS = 4
+FLAT = 0.05
+"""Mean curvature below this, in 1 / work unit, is noise of a flat surface (a sphere that fills the view has about 1.1)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """Principal curvatures of N vertices in 1 / work unit, with unit directions; zero where the surface is too broken to tell."""
+
+    high: np.ndarray
+    """[N] float32, the larger one, signed: convex is positive."""
+    low: np.ndarray
+    """[N] float32, the smaller one."""
+    high_direction: np.ndarray
+    """[N, 3] float32, where it bends by `high`."""
+    low_direction: np.ndarray
+    """[N, 3] float32."""
+
+    @property
+    def mean(self) -> np.ndarray:
+        """[N] float32, (high + low) / 2."""
+        return (self.high + self.low) / 2
+
+    @property
+    def anisotropy(self) -> np.ndarray:
+        """[N] float32 in [0, 1]: how much more it bends one way than the other, over STRONG of all vertices that bend."""
+        difference = self.high - self.low
+        bent = difference[difference > FLAT]
+        return np.clip(difference / max(np.quantile(bent, STRONG), FLAT), 0, 1) if len(bent) else np.zeros_like(difference)
+
+
+@lru_cache(maxsize=4)
+def curvature(mesh: Mesh) -> Curvature:
+    """The curvature of a mesh's vertices; vertices at one place count as one, so that cuts in a file are no creases."""
+    points, vertex = np.unique(mesh.vertices.astype(np.float64), axis=0, return_inverse=True)
+    faces = vertex.reshape(-1)[mesh.faces]
+    a, b, c = (points[faces[:, i]] for i in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    solid = (area > 1e-12) & (faces != np.roll(faces, 1, 1)).all(1)
+    zeros = np.zeros(len(points)), np.zeros((len(points), 3))
+    d1, d2, k1, k2 = _fitted(points, faces[solid]) or (zeros[1], zeros[1], zeros[0], zeros[0])
+    sign = _outward(points, faces[solid])
+    k1, k2 = k1 * sign, k2 * sign
+    swapped = k1 < k2  # turned inside out, the larger one is the other
+    high, low = np.where(swapped, k2, k1), np.where(swapped, k1, k2)
+    to_high, to_low = (np.where(swapped[:, None], x, y) for x, y in ((d2, d1), (d1, d2)))
+    back = vertex.reshape(-1)
+    return Curvature(*(np.ascontiguousarray(x[back], np.float32) for x in (high, low, to_high, to_low)))
+
+
+def mean_curvature(mesh: Mesh) -> np.ndarray:
+    """[N] float32, in 1 / work unit, convex positive."""
+    return curvature(mesh).mean
+
+
+def normalised(mesh: Mesh) -> np.ndarray:
+    """[N] float32 in [−1, 1]: mean curvature over its STRONG quantile; 0 everywhere on a flat mesh."""
+    mean = mean_curvature(mesh)
+    size = np.abs(mean)
+    bent = size[size > FLAT]
+    return np.clip(mean / np.quantile(bent, STRONG), -1, 1) if len(bent) else np.zeros_like(mean)
+
+
+@lru_cache(maxsize=4)
+def line_field(mesh: Mesh) -> np.ndarray:
+    """[N, 3, 3] float32: Σ over each vertex's surroundings of anisotropy · d·dᵀ, d the direction in which the surface bends least.
+
+    The eigenvector of the largest eigenvalue is the line, the eigenvalue its weight. Smoothed over SMOOTHINGS rings.
+    """
+    from scipy.sparse import coo_matrix, diags
+
+    found = curvature(mesh)
+    tensor = found.anisotropy[:, None, None] * found.low_direction[:, :, None] * found.low_direction[:, None, :]
+    _, vertex = np.unique(mesh.vertices, axis=0, return_inverse=True)
+    vertex, count = vertex.reshape(-1), int(vertex.max()) + 1
+    edge = vertex[mesh.faces[:, [0, 1, 1, 2, 2, 0]]].reshape(-1, 2)
+    ones = np.ones(len(edge))
+    near = coo_matrix((ones, (edge[:, 0], edge[:, 1])), (count, count)).tocsr()
+    near = ((near + near.T) > 0).astype(np.float64) + diags(np.ones(count))
+    mean = diags(1 / np.asarray(near.sum(1)).ravel()) @ near
+    at_points = np.zeros((count, 9))
+    at_points[vertex] = tensor.reshape(-1, 9)
+    for _ in range(SMOOTHINGS):
+        at_points = mean @ at_points
+    return at_points[vertex].reshape(-1, 3, 3).astype(np.float32)
+
+
+def at_texels(values: np.ndarray, mesh: Mesh, atlas: Atlas, index: np.ndarray) -> np.ndarray:
+    """Vertex values [N, ...] at the texels with flat indices [n] (over S·T·T): [n, ...] float32."""
+    face = atlas.face.cpu().numpy().reshape(-1)[index]
+    weight = atlas.bary.cpu().numpy().reshape(-1, 3)[index]
+    return np.einsum("nk,nk...->n...", weight, values[mesh.faces[face]])
+
+
+def _fitted(points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    """libigl's directions [n, 3] × 2 and curvatures [n] × 2 with what is not finite at zero; None where nothing can be fitted."""
+    import igl
+
+    if not len(faces):
+        return None
+    used, inner = np.unique(faces, return_inverse=True)  # vertices without faces have no surroundings
+    try:
+        *found, _ = igl.principal_curvature(points[used], inner.reshape(-1, 3).astype(np.int64), RADIUS, True)
+    except (RuntimeError, ValueError, IndexError):
+        return None
+    broken = ~np.isfinite(np.concatenate([np.asarray(x, float).reshape(len(used), -1) for x in found], axis=1)).all(1)
+    d1, d2, k1, k2 = (np.where(broken.reshape(-1, *[1] * (np.ndim(x) - 1)), 0, x) for x in found)
+    out = [np.zeros((len(points), *x.shape[1:])) for x in (d1, d2, k1, k2)]
+    for whole, part in zip(out, (d1, d2, k1, k2), strict=True):
+        whole[used] = part
+    return out[0], out[1], out[2], out[3]
+
+
+def _outward(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """[n] ±1: the sign of the volume that each connected component's faces enclose about its own centre."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    edges = coo_matrix((np.ones(2 * len(faces)), faces[:, [0, 1, 0, 2]].reshape(-1, 2).T), (len(points),) * 2)
+    count, part = connected_components(edges, directed=False)
+    size = np.bincount(part, minlength=count)
+    centre = np.stack([np.bincount(part, points[:, i], count) for i in range(3)], 1) / size[:, None]
+    a, b, c = (points[faces[:, i]] - centre[part[faces[:, 0]]] for i in range(3))
+    volume = np.bincount(part[faces[:, 0]], (a * np.cross(b, c)).sum(1), count)
+    return np.where(volume < 0, -1.0, 1.0)[part]
