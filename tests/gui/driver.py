@@ -1,0 +1,282 @@
+"""Drives the real window from outside: an X server of its own, mouse and keys by xdotool, pictures of the screen, and the trace.
+
+Nothing of the studio is imported: what the driver knows, it reads from the screen and from the JSON that the window writes into
+the file named by PATINA_TRACE (`studio.gui.trace`), where each tagged item says where it lies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from tests.gui.screen import Screen, changed
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TITLE = "Patina Studio"
+Rect = tuple[int, int, int, int]
+State = dict[str, Any]
+Point = tuple[float, float]
+MIDDLE = 0.5, 0.5
+FRAME_S = 0.1
+"""The window looks for input at least this often, even when it rests."""
+
+
+class Window:
+    """The running studio. Every method that acts returns at once; `wait` and `does` look at what comes of it."""
+
+    def __init__(self, screen: Screen, home: Path, arguments: tuple[str, ...] = (), *, pictures: Path | None = None) -> None:
+        """`home` takes settings, caches, autosaves and the trace; `pictures` the screenshots (none are kept without)."""
+        self.screen, self.home, self._pictures = screen, home, pictures
+        home.mkdir(parents=True, exist_ok=True)
+        self._trace = home / "trace.json"
+        self._count = 0
+        one = dict.fromkeys(("OMP_NUM_THREADS", "LP_NUM_THREADS"), "1")
+        own = {"DISPLAY": screen.name, "PATINA_HOME": str(home), "PATINA_TRACE": str(self._trace), "PATINA_SCALE": "1"}
+        environment = {**os.environ, **one, "OMP_WAIT_POLICY": "PASSIVE", "LIBGL_ALWAYS_SOFTWARE": "1", **own}
+        self._log = tempfile.TemporaryFile()
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "studio", *arguments], cwd=ROOT, env=environment, stdout=self._log, stderr=self._log
+        )
+        self._environment = environment
+        self._id = ""
+
+    # -- what can be seen -----------------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """What the window says of itself; empty before its first frame. Raises AssertionError when it has died."""
+        assert self.process.poll() is None, f"the window is gone (exit code {self.process.returncode}):\n{self.log()}"
+        try:
+            return json.loads(self._trace.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+
+    def log(self) -> str:
+        """All the window has printed."""
+        self._log.seek(0)
+        return self._log.read().decode("utf-8", "replace")
+
+    def wait(self, until: Callable[[State], Any], *, seconds: float = 10.0, what: str = "") -> State:
+        """The first state for which `until` holds (a key that is not there counts as no)."""
+        end = time.monotonic() + seconds
+        while True:
+            state = self.state()
+            if _holds(until, state):
+                return state
+            if time.monotonic() > end:
+                told = {k: v for k, v in state.items() if k != "items"}
+                raise AssertionError(
+                    f"waited {seconds:g} s in vain{what and f' for {what}'}; the window says {told}\n{self.log()}"
+                )
+            time.sleep(0.02)
+
+    def settle(self, seconds: float = 3.0) -> None:
+        """Wait until two pictures in a row are the same, at most so long."""
+        end, last = time.monotonic() + seconds, self.screen.picture()
+        while time.monotonic() < end:
+            time.sleep(2 * FRAME_S)
+            now = self.screen.picture()
+            if np.array_equal(now, last):
+                return
+            last = now
+
+    def rect(self, item: str | Rect) -> Rect:
+        """Where an item lies on the screen; waits for it to appear."""
+        if not isinstance(item, str):
+            return item
+        left, top, right, bottom = self.wait(lambda s: item in s["items"], what=item)["items"][item]
+        return left, top, right, bottom
+
+    def shows(self, item: str) -> bool:
+        """Whether an item is visible now."""
+        return item in self.state().get("items", {})
+
+    def picture(self, item: str | Rect | None = None) -> np.ndarray:
+        """The screen [h, w, 3] uint8, or what of it an item covers."""
+        picture = self.screen.picture()
+        if item is None:
+            return picture
+        left, top, right, bottom = self.rect(item)
+        return picture[max(0, top) : bottom, max(0, left) : right]
+
+    def keep(self, name: str) -> None:
+        """Keep a screenshot under the next number and this name."""
+        self._count += 1
+        if self._pictures:
+            self._pictures.mkdir(parents=True, exist_ok=True)
+            file = f"{self._count:02d}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}.png"
+            Image.fromarray(self.screen.picture()).save(self._pictures / file)
+
+    # -- hands ----------------------------------------------------------------------------------------------------------------
+
+    def appear(self, *, seconds: float = 30.0) -> State:
+        """Wait for the window and its first frame, and give it the keyboard."""
+        self.wait(lambda s: s["items"], seconds=seconds, what="the first frame")
+        end = time.monotonic() + seconds
+        while not self._id and time.monotonic() < end:
+            # A title is set anew with the mesh's name, so that any window of this process will do.
+            found = self._xdotool("search", "--onlyvisible", "--name", TITLE, check=False).split()
+            self._id = found[0] if found else ""
+            time.sleep(0.02)
+        assert self._id, "no window of that name"
+        # Without a window manager nobody places the window: it fills the screen, so that both count pixels alike.
+        self._xdotool("windowmove", self._id, 0, 0, "windowsize", self._id, *self.screen.size, "windowfocus", "--sync", self._id)
+        self.settle()
+        return self.state()
+
+    def move(self, item: str | Rect, at: Point = MIDDLE) -> tuple[int, int]:
+        """Put the mouse over an item, at a fraction of its width and height."""
+        left, top, right, bottom = self.rect(item)
+        x, y = round(left + at[0] * (right - left)), round(top + at[1] * (bottom - top))
+        self._xdotool("mousemove", "--sync", x, y) if (x, y) != self._mouse() else None
+        time.sleep(FRAME_S)
+        return x, y
+
+    def click(self, item: str | Rect, at: Point = MIDDLE, *, button: int = 1, double: bool = False) -> None:
+        """A real click; button 3 is the right one."""
+        self.move(item, at)
+        for _ in range(2 if double else 1):
+            self._xdotool("mousedown", button, "sleep", 0.05, "mouseup", button, "sleep", 0.05)
+        time.sleep(FRAME_S)
+
+    def wheel(self, item: str | Rect, clicks: int) -> None:
+        """Turn the wheel over an item: up when positive."""
+        self.move(item)
+        self._xdotool("click", "--repeat", abs(clicks), "--delay", 60, 4 if clicks > 0 else 5)
+        time.sleep(FRAME_S)
+
+    @contextmanager
+    def dragging(self, item: str | Rect, at: Point = MIDDLE, *, button: int = 1) -> Iterator[Callable[..., None]]:
+        """Hold a mouse button down; what is yielded moves the mouse by (x, y) pixels in small steps."""
+        here = list(self.move(item, at))
+        self._xdotool("mousedown", button)
+        time.sleep(FRAME_S)
+
+        def by(x: float, y: float, *, steps: int = 8) -> None:
+            chain: list[Any] = []
+            for i in range(1, steps + 1):
+                chain += ["mousemove", round(here[0] + x * i / steps), round(here[1] + y * i / steps), "sleep", 0.03]
+            here[0], here[1] = round(here[0] + x), round(here[1] + y)
+            self._xdotool(*chain)
+
+        try:
+            yield by
+        finally:
+            time.sleep(FRAME_S)
+            self._xdotool("mouseup", button)
+            time.sleep(FRAME_S)
+
+    def drag(self, item: str | Rect, by: tuple[float, float], at: Point = MIDDLE, *, button: int = 1, held: str = "") -> None:
+        """Press on an item, move by (x, y) pixels, let go; `held` is a key kept down meanwhile."""
+        with self.holding(held), self.dragging(item, at, button=button) as move:
+            move(*by)
+
+    @contextmanager
+    def holding(self, key: str) -> Iterator[None]:
+        """Keep a key down ("" for none)."""
+        if key:
+            self._xdotool("keydown", key)
+            time.sleep(FRAME_S)
+        try:
+            yield
+        finally:
+            if key:
+                self._xdotool("keyup", key)
+                time.sleep(FRAME_S)
+
+    def key(self, *chords: str) -> None:
+        """Press keys by xdotool's names: "ctrl+z", "F2", "space", "KP_1"."""
+        for chord in chords:
+            *held, key = chord.split("+") if chord != "plus" else [chord]
+            down = [part for name in held for part in ("keydown", name)]
+            up = [part for name in reversed(held) for part in ("keyup", name)]
+            # A chord within one frame is no chord: the modifier must be seen first.
+            self._xdotool(*down, "sleep", 0.06, "keydown", key, "sleep", 0.06, "keyup", key, "sleep", 0.06, *up, "sleep", 0.06)
+
+    def type(self, text: str) -> None:
+        """Type into what has the cursor."""
+        self._xdotool("type", "--delay", 40, text)
+        time.sleep(2 * FRAME_S)
+
+    # -- promises -------------------------------------------------------------------------------------------------------------
+
+    def does(
+        self,
+        name: str,
+        act: Callable[[], Any],
+        *,
+        says: Callable[[State], Any],
+        where: str | Rect,
+        seconds: float = 10.0,
+        pixels: int = 24,
+    ) -> State:
+        """Act, then see both: what `says` reads from the state is another one, and in the region `where` the picture changed.
+
+        At least so many `pixels` must have changed. Keeps a screenshot under `name`. Returns the new state.
+        """
+        before, place = self.state(), self.rect(where)
+        old, seen = _read(says, before), self.picture(place)
+        act()
+        after = self.wait(lambda s: says(s) != old, seconds=seconds, what=f"{name}: something else than {old!r}")
+        end = time.monotonic() + seconds
+        while (count := changed(seen, self.picture(place))) < pixels:
+            assert time.monotonic() < end, f"{name}: {count} pixels of {where} changed"
+            time.sleep(FRAME_S)
+        self.keep(name)
+        return after
+
+    # -- the end --------------------------------------------------------------------------------------------------------------
+
+    def quit(self, *, seconds: float = 10.0) -> int:
+        """Close the window as its title bar's cross would; the exit code."""
+        self.screen.ask_to_close(int(self._id))
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self._log.close()
+
+    def size(self) -> tuple[int, int]:
+        """Memory of the process in bytes, and its threads."""
+        process = psutil.Process(self.process.pid)
+        return process.memory_info().rss, process.num_threads()
+
+    def _mouse(self) -> tuple[int, int]:
+        x, y = re.findall(r"[xy]:(\d+)", self._xdotool("getmouselocation"))[:2]
+        return int(x), int(y)
+
+    def _xdotool(self, *words: object, check: bool = True) -> str:
+        command = ["xdotool", *map(str, words)]
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0 or not check, f"{' '.join(command)}: {done.stderr}"
+        return done.stdout
+
+
+def _holds(until: Callable[[State], Any], state: State) -> bool:
+    try:
+        return bool(until(state))
+    except (KeyError, IndexError, TypeError):
+        return False
+
+
+def _read(says: Callable[[State], Any], state: State) -> Any:
+    try:
+        return says(state)
+    except (KeyError, IndexError, TypeError):
+        return None
