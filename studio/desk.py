@@ -49,6 +49,10 @@ class Desk:
         self._waiting += 1
         self._jobs.put(_Job(label, do, then, failed))
 
+    def waiting(self) -> bool:
+        """Something has come home."""
+        return not self._home.empty()
+
     def poll(self) -> bool:
         """Take what has come home; never blocks. True when something had."""
         some = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import struct
 import threading
@@ -83,8 +82,8 @@ class Film:
                 self.moments = self._without(out)
             return id
 
-    def keep(self, id: int) -> None:
-        """Mark this moment as the one to go on from; there is one at most."""
+    def keep(self, id: int | None) -> None:
+        """Mark this moment as the one to go on from; None marks none."""
         with self._lock:
             self.moments = tuple(replace(m, kept=m.id == id) for m in self.moments)
 
@@ -149,16 +148,43 @@ def texture_from(data: bytes) -> Texture:
 
 
 def checkpoint_bytes(state: Mapping[str, Any]) -> bytes:
-    """A run's checkpoint as torch writes it."""
-    import torch
+    """A run's checkpoint as safetensors: tensors by number, and everything around them as JSON. No pickle, so safe to read."""
+    from safetensors.torch import save
 
-    file = io.BytesIO()
-    torch.save(dict(state), file)
-    return file.getvalue()
+    tensors: dict[str, Any] = {}
+    plain = json.dumps(_plain(state, tensors))
+    return save(tensors, {"state": plain})
 
 
 def checkpoint_from(data: bytes) -> dict[str, Any]:
-    """The inverse of `checkpoint_bytes`; reads plain values and tensors only."""
-    import torch
+    """The inverse of `checkpoint_bytes`. Raises what JSON and safetensors raise for anything else."""
+    from safetensors.torch import load
 
-    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    (length,) = struct.unpack_from("<Q", data)
+    plain = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["state"])
+    return _whole(plain, load(data))
+
+
+def _plain(value: Any, tensors: dict[str, Any]) -> Any:
+    """`value` for JSON; dicts as pairs, because their keys may be numbers."""
+    if isinstance(value, Mapping):
+        return {"d": [[key, _plain(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"t" if isinstance(value, tuple) else "l": [_plain(item, tensors) for item in value]}
+    if hasattr(value, "detach"):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {"x": name}
+    return value
+
+
+def _whole(value: Any, tensors: Mapping[str, Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    ((kind, inner),) = value.items()
+    if kind == "x":
+        return tensors[inner]
+    if kind == "d":
+        return {key: _whole(item, tensors) for key, item in inner}
+    items = [_whole(item, tensors) for item in inner]
+    return tuple(items) if kind == "t" else items

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+import tomllib
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +16,7 @@ import numpy as np
 
 from studio import device
 from studio.camera import Camera
-from studio.config import Config
+from studio.config import Config, parse
 from studio.film import Film
 from studio.progress import Live, Progress, Result
 from studio.worker import Worker
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
+    from studio.view import Viewer
 
 HOLD_S = 0.25
 """A moving camera lets the run wait no longer than this after it was last heard of."""
@@ -65,11 +67,15 @@ class Running:
         self.checkpoint: dict[str, Any] | None = None
         """What the newest iteration can be continued from."""
         self.result: Result | None = None
-        self.single = False
-        """Pause after the iteration that is being worked on."""
+        self.before: Texture | None = None
+        """What an unwrapped mesh looked like before it was painted."""
+        self.began = False
+        """There is something to see."""
+        self.single = self.single_done = False
+        """Pause after the iteration that is being worked on; whether that has happened."""
         self._resume = resume
         self._last: Progress | None = None
-        self._viewer: Any = None
+        self._viewer: Viewer | None = None
         self.worker: Worker[Seen] = Worker(self._steps)
 
     def hold(self, seconds: float) -> None:
@@ -112,10 +118,13 @@ class Running:
 
     def _note(self, progress: Progress) -> bool:
         """Leave what this moment brought where the window finds it; True when an iteration ended."""
-        if progress.mesh is not None:
+        if progress.mesh is not None and progress.mesh is not self.mesh:
+            from studio.texture import Texture
+
+            self.before = Texture.from_mesh(progress.mesh, self.config.atlas_px)
             self.mesh = progress.mesh
         if progress.texture is not None:
-            self.texture = progress.texture.to("cpu")
+            self.texture, self.began = progress.texture.to("cpu"), True
         if progress.pictures is not None:
             self.views = progress.pictures.clamp(0, 1).permute(0, 2, 3, 1).cpu().float().contiguous().numpy()
         if progress.heat:
@@ -131,7 +140,7 @@ class Running:
         if self.film.wants(progress.step):
             self._remember(progress)
         if self.single:
-            self.single = False
+            self.single, self.single_done = False, True
             self.worker.pause()
         return True
 
@@ -143,14 +152,44 @@ class Running:
             return
         texture = progress.texture.to("cpu") if progress.texture is not None else self.texture
         scores = {name: float(value) for name, value in progress.metrics.items()}
-        self.film.add(progress.step, texture, self._thumbnail(texture), scores, self.checkpoint)
+        self.film.add(progress.step, texture, thumbnail(self.mesh, texture, self._prepared_viewer()), scores, self.checkpoint)
 
-    def _thumbnail(self, texture: Texture) -> np.ndarray:
-        """[64, 64, 4] float32: the texture on the mesh."""
-        from studio.view import Shot, Viewer
+    def _prepared_viewer(self) -> Viewer:
+        from studio.view import Viewer
 
         if self._viewer is None:
-            self._viewer = Viewer(renderer=self.config.renderer if self.config.renderer == "embree" else "auto")
+            self._viewer = Viewer(renderer="embree")
             self._viewer.show(self.mesh)
-        shot = Shot(THUMBNAIL_CAMERA, THUMBNAIL_PX, THUMBNAIL_PX, samples=4, backdrop=False)
-        return self._viewer.draw(shot, texture).copy()
+        return self._viewer
+
+
+def thumbnail(mesh: Mesh, texture: Texture, viewer: Viewer | None = None) -> np.ndarray:
+    """[64, 64, 4] float32: the texture on the mesh; `viewer` is one that shows this mesh already."""
+    from studio.view import Shot, Viewer
+
+    if viewer is None:
+        viewer = Viewer(renderer="embree")
+        viewer.show(mesh)
+    shot = Shot(THUMBNAIL_CAMERA, THUMBNAIL_PX, THUMBNAIL_PX, samples=4, backdrop=False)
+    return viewer.draw(shot, texture).copy()
+
+
+def continuation(config: Config, mesh: Mesh, state: Mapping[str, Any]) -> tuple[Config, dict[str, Any] | None, str]:
+    """How to go on from a checkpoint with settings that may have changed since: (config, what to resume, what to say).
+
+    Weights, rate, prompt and the like may differ; where the checkpoint fits no more, the run starts anew.
+    """
+    old = parse(tomllib.loads(state["config"]))
+    reasons = {
+        "the mesh": state["mesh"] != mesh.hash,
+        "the generator": type(old.generator) is not type(config.generator),
+        "the trainer": type(old.trainer) is not type(config.trainer),
+        "the LoRA's rank": getattr(old.trainer, "rank", 0) != getattr(config.trainer, "rank", 0),
+        "the atlas": "base_color" in state["trainer"] and old.atlas_px != config.atlas_px,
+    }
+    if changed := [name for name, differs in reasons.items() if differs]:
+        return config, None, f"Starting anew: {' and '.join(changed)} changed since the moment that was kept."
+    done = int(state["trainer"]["iteration"])
+    iterations = config.iterations if config.iterations > done else done + config.iterations
+    config = replace(config, iterations=iterations, unwrap=False)  # the mesh is as that run has left it
+    return config, {**state, "config": replace(config, iterations=0).to_toml()}, ""

@@ -80,6 +80,10 @@ class Worker(Generic[Item]):
             self._queue.clear()
             return items
 
+    def waiting(self) -> bool:
+        """There is something to take."""
+        return bool(self._queue)
+
     def newest(self) -> Item | None:
         """The newest item whole, once: None until another one comes."""
         with self._gate:

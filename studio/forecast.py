@@ -1,0 +1,117 @@
+"""How long a run will take and how much memory: from what past runs took on this machine, or from shipped measurements."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from studio import files, generators, resources
+from studio.config import Config
+from studio.errors import OutputError
+from studio.plug import knobs
+
+REMEMBERED = 9
+"""Runs of one kind that are remembered; their medians count."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What to expect of a run."""
+
+    first_s: float
+    """Seconds until the first colours are on the surface."""
+    total_s: float
+    memory_bytes: int
+    text: str
+    learned: bool
+    """It comes from past runs on this machine."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one run took."""
+
+    prepare_s: float
+    """Until the first denoising step began."""
+    step_s: float
+    """One denoising step of all views."""
+    learn_s: float
+    """Scoring and learning, per texture and differentiated step."""
+    memory_bytes: float
+
+
+SHIPPED = {False: Timing(6.0, 1.1, 2.8, 1.3e9), True: Timing(3.0, 0.03, 0.15, 1.5e9)}
+"""`mini`, six views, 1024 px: on one core of a 2-core machine, and on a graphics card (an H200)."""
+SHIPPED_VIEWS = 6
+
+
+def forecast(config: Config) -> Forecast:
+    """What a run of `config` will take."""
+    past = _read().get(_key(config), [])
+    learned = bool(past)
+    t = _median(past) if past else _shipped(config)
+    options = {name: getattr(config.trainer, name) for name in knobs(config.trainer)}
+    steps = int(getattr(config.generator, "steps", 1))
+    paint = steps * t.step_s
+    total = t.prepare_s + paint
+    if config.trainer.follows_rewards:
+        sampled = paint if config.trainer.learns else 0.0
+        each = options.get("batch", 1) * (sampled + t.learn_s * min(options.get("k", 1), steps))
+        total += config.iterations * each
+    if config.trainer.learns:
+        total += 2 * config.held_out * paint
+    first = t.prepare_s + t.step_s
+    memory = int(t.memory_bytes)
+    text = f"First colours in about {_said(first)}, all in about {_said(total)}, {memory / 1e9:.1f} GB of memory."
+    return Forecast(first, total, memory, text, learned)
+
+
+def remember(config: Config, timing: Timing) -> None:
+    """Learn from a run; a disk that is full is no reason to fail."""
+    with contextlib.suppress(OutputError, OSError):
+        past = _read()
+        key = _key(config)
+        past[key] = [*past.get(key, []), asdict(timing)][-REMEMBERED:]
+        _path().parent.mkdir(parents=True, exist_ok=True)
+        files.write_json(_path(), past)
+
+
+def _path() -> Path:
+    return resources.cache_dir() / "timings.json"
+
+
+def _key(config: Config) -> str:
+    name = generators.SOCKET.name_of(config.generator)
+    return f"{name} | {config.views} views | {config.atlas_px} px | {config.device}"
+
+
+def _read() -> dict[str, list[dict[str, float]]]:
+    """Past runs by kind; empty when there are none or the file is damaged."""
+    try:
+        found: Any = json.loads(_path().read_text(encoding="utf-8"))
+        return {str(key): [asdict(Timing(**run)) for run in runs] for key, runs in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _median(runs: Sequence[Mapping[str, float]]) -> Timing:
+    return Timing(**{name: float(statistics.median(run[name] for run in runs)) for name in runs[0]})
+
+
+def _shipped(config: Config) -> Timing:
+    card = config.device.startswith("cuda") or (config.device == "auto" and shutil.which("nvidia-smi") is not None)
+    t = SHIPPED[card]
+    share, texels = config.views / SHIPPED_VIEWS, (config.atlas_px / 1024) ** 2
+    return Timing(t.prepare_s * (0.5 + 0.5 * texels), t.step_s * share, t.learn_s * share, t.memory_bytes + 2e8 * (texels - 1))
+
+
+def _said(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
