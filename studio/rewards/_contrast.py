@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from studio.errors import StudioError
@@ -15,7 +14,7 @@ from studio.rewards._texels import gather
 if TYPE_CHECKING:
     from studio.surface.atlas import Atlas
 
-HALF = 0.05
+HALF = 0.12
 """Contrast (standard deviation of sRGB values within a window) that counts as half of full detail."""
 BARE = 0.5
 """A window is half covered when it has this part of the mean contrast …"""
@@ -25,10 +24,11 @@ SMOOTH = 1e-3
 """Below this a standard deviation is rounded off, so that its slope stays finite."""
 
 
-def contrast(windows: Patches, cells: Tensor) -> Tensor:
-    """[P] standard deviation of the cells' colours [3, M] within each window, over all channels."""
+def contrast(windows: Patches, cells: Tensor, *, less: Tensor | None = None) -> Tensor:
+    """[P] standard deviation of the cells' colours [3, M] within each window, over all channels; `less` [M] of their variance."""
     mean = windows.mean(cells)
-    variance = (windows.mean(cells.square()) - mean.square()).mean(0).clamp(min=0)
+    variance = (windows.mean(cells.square()) - mean.square()).mean(0)
+    variance = (variance if less is None else variance - windows.mean(less[None])[0]).clamp(min=0)
     return (variance + SMOOTH**2).sqrt() - SMOOTH
 
 
@@ -43,17 +43,22 @@ class _OnWindows(nn.Module):
 class Detail(_OnWindows):
     """See `detail.Detail` for the formula."""
 
+    leak: Tensor
+
     def __init__(self, atlas: Atlas, *, speckle: float) -> None:
         super().__init__(atlas)
         self.speckle = speckle
+        # The mean of a cell of few texels still shows their grain: this part of the variance seen within it.
+        squares = self.patches.pooled(self.patches.share[None])[0]
+        self.register_buffer("leak", (squares / (1 - squares).clamp(min=1e-3)).clamp(max=1), persistent=False)
 
     def forward(self, look: Look) -> Tensor:
         """The score of a look, a scalar below 1."""
         texels = gather(look.base_color, self.patches.texel)
         cells = self.patches.pooled(texels)
-        seen = contrast(self.patches, cells)
-        area = self.patches.area.to(seen.dtype)
         noise = (self.patches.pooled(texels.square()) - cells.square()).mean(0).clamp(min=0)
+        seen = contrast(self.patches, cells, less=noise * self.leak.to(noise.dtype))
+        area = self.patches.area.to(seen.dtype)
         grain = (self.patches.mean(noise[None])[0] + SMOOTH**2).sqrt() - SMOOTH
         return (area * seen / (seen + HALF)).sum() - self.speckle * (area * grain).sum()
 

@@ -39,7 +39,8 @@ class Lines(nn.Module):
             raise StudioError(problem, "Leave the alignment reward out for this mesh.")
         self.register_buffer("direction", torch.from_numpy(direction[:, :, 1]).float(), persistent=False)
         self.register_buffer("weight", torch.from_numpy(weight).float() * self.patches.area, persistent=False)
-        self.notes = (f"The surface has a clear direction of bend on {float((weight > 0.2) @ self.patches.area.numpy()):.0%} of it.",)
+        clear = float((weight > 0.2) @ self.patches.area.numpy())
+        self.notes = (f"The surface has a clear direction of bend on {clear:.0%} of it.",)
 
     def forward(self, look: Look) -> Tensor:
         """The score of a look, a scalar in [0, 1]."""

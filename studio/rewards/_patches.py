@@ -147,7 +147,7 @@ def patches(atlas: Atlas) -> Patches:
 
 
 class _Pool:
-    """Texels sorted into cubic cells, parted by chart and by the axis that their normal is nearest to; facts are area-weighted."""
+    """Texels sorted into cubic cells, parted by chart and by the axis that their normal is nearest to; means are by area."""
 
     def __init__(self, chart: np.ndarray, position: np.ndarray, normal: np.ndarray, covered: np.ndarray, size: float) -> None:
         axis = np.abs(normal).argmax(1)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Alignment(Reward):
-    """r = Σ a·c·s / Σ a over patches of surface: a the surface they cover times its anisotropy, s = (g·d)²/|g|², c = |g|/(|g| + τ).
+    """r = Σ a·c·s / Σ a over windows of surface: a their area times anisotropy, s = (g·d)²/|g|², c = |g|/(|g| + τ).
 
     g is the surface gradient of the texture's grey, d the line along which the surface bends least. A stroke runs across its
-    gradient, so strokes that follow the strongest bend have s = 1 ("max", the published formula); "min" scores 1 − s. The contrast
-    factor c stands in the numerator alone: otherwise one faint edge on a flat texture would score 1.
+    gradient, so strokes that follow the strongest bend have s = 1 ("max", the published formula); "min" scores 1 − s. The
+    contrast factor c stands in the numerator alone: otherwise one faint edge on a flat texture would score 1.
 
     Source: geometry–texture alignment reward, arXiv 2506.18331.
     """

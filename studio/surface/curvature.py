@@ -1,7 +1,7 @@
 """Curvature: how strongly and in which directions the surface bends, per vertex.
 
-Principal curvatures by libigl, a quadric fitted to each vertex's surroundings (Panozzo, Puppo and Rocca 2010, Efficient multi-scale
-curvature and crease estimation). Convex is positive, whichever way a file's faces are wound. The directions have no sign, so they
+Principal curvatures by libigl, a quadric fitted to each vertex's surroundings (Panozzo, Puppo and Rocca 2010, Efficient
+multi-scale curvature and crease estimation). Convex is positive, whichever way a file's faces are wound. The directions have no sign, so they
 are kept as tensors d·dᵀ, which can be averaged and interpolated: the line field of texture synthesis, weighted by anisotropy.
 """
 
@@ -86,7 +86,7 @@ def normalised(mesh: Mesh) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def line_field(mesh: Mesh) -> np.ndarray:
-    """[N, 3, 3] float32: Σ over each vertex's surroundings of anisotropy · d·dᵀ, d the direction in which the surface bends least.
+    """[N, 3, 3] float32: the mean around each vertex of anisotropy · d·dᵀ, d the direction in which the surface bends least.
 
     The eigenvector of the largest eigenvalue is the line, the eigenvalue its weight. Smoothed over SMOOTHINGS rings.
     """

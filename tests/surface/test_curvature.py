@@ -62,6 +62,7 @@ def test_a_file_that_is_cut_open_bends_like_a_whole_one() -> None:
 def test_broken_meshes_give_numbers(seed: int) -> None:
     r = np.random.default_rng(seed)
     soup = Mesh.from_arrays(r.random((30, 3)), r.integers(0, 30, (50, 3)))
-    fan = Mesh.from_arrays(np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, -1, 0.0]]), [[0, 1, 2], [0, 1, 3], [0, 1, 4]])
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, -1, 0.0]])
+    fan = Mesh.from_arrays(points, np.array([[0, 1, 2], [0, 1, 3], [0, 1, 4]]))
     for mesh in (soup, fan):
         assert np.isfinite(mean_curvature(mesh)).all() and np.isfinite(line_field(mesh)).all()
