@@ -110,6 +110,29 @@ def zoom(camera: Camera, *, factor: float) -> Camera:
     return replace(camera, distance=float(np.clip(camera.distance / factor, 0.2, 20.0)))
 
 
+def framed(camera: Camera, points: np.ndarray, *, aspect: float = 1.0, share: float = 0.84) -> Camera:
+    """`camera` moved back or forth, looking at the origin, until `points` [n, 3] fill `share` of its picture of that shape."""
+    right, up, back = camera.frame().astype(np.float32) @ points.T
+    slope = math.tan(math.radians(camera.fov_deg) / 2) * share
+    reach = np.maximum(np.abs(up) / slope, np.abs(right) / (slope * aspect))
+    distance = float((reach if camera.orthographic else reach + back).max())
+    return replace(camera, target=(0.0, 0.0, 0.0), distance=float(np.clip(distance, 0.2, 20.0)))
+
+
+def between(start: Camera, end: Camera, t: float) -> Camera:
+    """On the way from one camera to another, t from 0 to 1: around the shorter way, with the lens and projection of `end`."""
+    turn = (end.azimuth_deg - start.azimuth_deg + 180) % 360 - 180
+    a, b = np.asarray(start.target), np.asarray(end.target)
+    x, y, z = a + t * (b - a)
+    return replace(
+        end,
+        azimuth_deg=end.azimuth_deg if t == 1 else (start.azimuth_deg + t * turn) % 360,
+        elevation_deg=start.elevation_deg + t * (end.elevation_deg - start.elevation_deg),
+        distance=start.distance * (end.distance / start.distance) ** t,
+        target=(float(x), float(y), float(z)),
+    )
+
+
 def ring(count: int, *, elevation_deg: float = 15.0, base: Camera = Camera()) -> tuple[Camera, ...]:
     """`count` cameras evenly around the mesh at one elevation."""
     return tuple(replace(base, azimuth_deg=360 * i / count, elevation_deg=elevation_deg) for i in range(count))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from studio.camera import Camera
 
@@ -29,3 +29,8 @@ class Shot:
     """The studio with its shadow on the floor; transparent without."""
     split: float | None = None
     """Left of this part of the width `before` is shown."""
+
+    @property
+    def geometry(self) -> Shot:
+        """The shot less what is decided after geometry and light: shots that are equal here are quick to draw one after another."""
+        return replace(self, channel="", exposure_ev=0.0, wireframe=False, split=None)

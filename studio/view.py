@@ -120,8 +120,7 @@ class Viewer:
 
     def _framed(self, shot: Shot) -> _Frame:
         """The prepared geometry and light of the shot; the last one is kept."""
-        kept = _Frame.key(shot)
-        if self._frame is None or self._frame.made_for != kept:
+        if self._frame is None or self._frame.made_for != shot.geometry:
             self._frame = _Frame(self, shot, self._light(shot))
         return self._frame
 
@@ -201,18 +200,13 @@ class _Frame:
     """What pictures with one camera, size and light share."""
 
     def __init__(self, viewer: Viewer, shot: Shot, light: _Light) -> None:
-        self.made_for = self.key(shot)
+        self.made_for = shot.geometry
         self._viewer, self._shot, self._light = viewer, shot, light
         self._camera = _taken_back(shot.camera)
         rows = max(1, BAND_PIXELS.get(viewer.device.type, shot.width * shot.height) // shot.width)
         self.bands = [Band(shot.width, shot.height, top, min(rows, shot.height - top)) for top in range(0, shot.height, rows)]
         self._places: dict[tuple[int, int], Places] = {}
         self._hits = 0
-
-    @staticmethod
-    def key(shot: Shot) -> Shot:
-        """The shot less what is decided after geometry and light."""
-        return replace(shot, channel="", exposure_ev=0.0, wireframe=False, split=None)
 
     @property
     def reach(self) -> tuple[float, float]:

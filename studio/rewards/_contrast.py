@@ -14,7 +14,7 @@ from studio.rewards._texels import gather
 if TYPE_CHECKING:
     from studio.surface.atlas import Atlas
 
-HALF = 0.12
+HALF = 0.08
 """Contrast (standard deviation of sRGB values within a window) that counts as half of full detail."""
 BARE = 0.5
 """A window is half covered when it has this part of the mean contrast …"""

@@ -26,7 +26,7 @@ class Detail(Reward):
 
     description = "Asks for fine, sharp structure everywhere, without grain."
 
-    speckle: float = knob(1.0, "How strongly grain finer than that is held against a texture.", low=0.0, high=10.0)
+    speckle: float = knob(0.5, "How strongly grain finer than that is held against a texture.", low=0.0, high=10.0)
 
     def build(self, mesh: Mesh, atlas: Atlas, device: torch.device) -> Score:
         """The score of textures of this mesh. Raises StudioError when the atlas is too coarse."""

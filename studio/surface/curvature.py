@@ -1,8 +1,8 @@
 """Curvature: how strongly and in which directions the surface bends, per vertex.
 
 Principal curvatures by libigl, a quadric fitted to each vertex's surroundings (Panozzo, Puppo and Rocca 2010, Efficient
-multi-scale curvature and crease estimation). Convex is positive, whichever way a file's faces are wound. The directions have no sign, so they
-are kept as tensors d·dᵀ, which can be averaged and interpolated: the line field of texture synthesis, weighted by anisotropy.
+multi-scale curvature and crease estimation). Convex is positive, whichever way a file's faces are wound. The directions have no
+sign, so they are kept as tensors d·dᵀ, which can be averaged and interpolated: a line field, weighted by anisotropy.
 """
 
 from __future__ import annotations
