@@ -1,0 +1,127 @@
+"""The run bar: one big button, and what to expect of it or how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import dearpygui.dearpygui as dpg
+
+from studio.gui.panels import Panel
+from studio.gui.panels._room import spacing
+from studio.gui.panels._words import duration, memory, pace
+from studio.gui.theme import GRID
+
+if TYPE_CHECKING:
+    from studio.gui.app import App
+    from studio.session import Pace, Session
+
+SMALL, ICON, TALL, BAR = 72, 40, 40, 6
+"""Unscaled pixels: the width of a small button, without its words, and heights."""
+NARROW = 280
+"""In a column narrower than this the small buttons lose their words."""
+BUTTON = {
+    "idle": "▶   Start",
+    "done": "▶   Start",
+    "failed": "▶   Start",
+    "preparing": "⏸   Pause",
+    "running": "⏸   Pause",
+    "paused": "▶   Resume",
+    "stopping": "Stopping …",
+}
+
+
+@dataclass(frozen=True)
+class Run(Panel):
+    """Start, pause, step, stop."""
+
+    title: ClassVar[str] = "Run"
+    place: ClassVar[Any] = "run"
+    order: ClassVar[int] = 10
+
+    def build(self, app: App, parent: int | str) -> Callable[[], None]:
+        return _Run(app, parent).update
+
+
+def expectation(session: Session) -> str:
+    """What a start would bring, in a sentence or two."""
+    if session.mesh is None:
+        return "A mesh is being read." if session.loading else "Open a mesh to begin."
+    return session.forecast().text
+
+
+def progress(now: Pace) -> float:
+    """How much of the run is done, 0 to 1: whole iterations and the part of the present one, or the steps of its stage."""
+    part = now.step / now.total if now.total else 0.0
+    if not now.iterations:
+        return min(1.0, part)
+    return min(1.0, now.iteration / now.iterations)
+
+
+def saying(state: str, now: Pace) -> tuple[str, str]:
+    """Two short lines about a run: where it is, and how fast."""
+    stage = now.stage[:1].upper() + now.stage[1:] if now.stage else "Preparing"
+    where = f"{stage}  {now.step}/{now.total}" if now.total else stage
+    if now.iterations:
+        where = f"Iteration {now.iteration}/{now.iterations}  ·  {where}"
+    if state in ("paused", "stopping"):
+        where = f"{state.capitalize()}  ·  {where}"
+    left = f"{duration(now.eta_s)} left" if now.eta_s is not None and state != "stopping" else ""
+    speed = [left, pace(now.it_per_s), memory(now.memory_bytes, now.memory_total_bytes)]
+    return where, "  ·  ".join(s for s in speed if s)
+
+
+class _Run:
+    def __init__(self, app: App, parent: int | str) -> None:
+        self._app = app
+        self._seen: tuple[Any, ...] = ()
+        self._state = ""
+        theme, px = app.theme, app.theme.px
+        with dpg.group(parent=parent):
+            with dpg.group(horizontal=True):
+                tip = "Begin, hold, or go on."
+                theme.button(BUTTON["idle"], tip, self._main, kind="primary", tag="run.start", height=px(TALL))
+                theme.button("⏭  Step", "One iteration, then pause.", app.session.step, tag="run.step", height=px(TALL))
+                tip = "End the run at its next step; what it made stays."
+                theme.button("■  Stop", tip, app.session.stop, tag="run.stop", height=px(TALL))
+            dpg.bind_item_font("run.start", theme.strong)
+            dpg.add_progress_bar(tag="run.progress", width=-1, height=px(BAR), show=False)
+            theme.tip("run.progress", "How much of the run is done.")
+            with dpg.group() as lines:
+                theme.note("", tag="run.forecast")
+                theme.note("", tag="run.where")
+                theme.note("", tag="run.pace")
+            dpg.bind_item_theme(lines, spacing(px(GRID), px(3)))
+
+    def _main(self) -> None:
+        session = self._app.session
+        {"preparing": session.pause, "running": session.pause, "paused": session.resume}.get(session.state, session.start)()
+        self._app.wake()
+
+    def update(self) -> None:
+        """Follow the session."""
+        session, px = self._app.session, self._app.theme.px
+        wide = dpg.get_item_width("zone.run") or 0
+        state = (session.revision, session.loading, wide)
+        if state == self._seen:
+            return
+        self._seen = state
+        active = session.state in ("preparing", "running", "paused", "stopping")
+        narrow = wide < px(NARROW)
+        small = px(ICON if narrow else SMALL)
+        moving, ending = session.state in ("preparing", "running", "paused"), session.state == "stopping"
+        room = wide - px(24) - 2 * (small + px(GRID))
+        dpg.configure_item("run.start", width=room, label=BUTTON[session.state], enabled=not ending)
+        dpg.configure_item("run.step", width=small, label="⏭" if narrow else "⏭  Step", enabled=not ending)
+        dpg.configure_item("run.stop", width=small, label="■" if narrow else "■  Stop", enabled=moving)
+        for tag in ("progress", "where", "pace"):
+            dpg.configure_item(f"run.{tag}", show=active)
+        dpg.configure_item("run.forecast", show=not active)
+        if active:
+            where, speed = saying(session.state, session.pace)
+            dpg.set_value("run.progress", progress(session.pace))
+            dpg.set_value("run.where", where)
+            dpg.set_value("run.pace", speed)
+        else:
+            dpg.set_value("run.forecast", expectation(session))
