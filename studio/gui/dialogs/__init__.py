@@ -1,0 +1,228 @@
+"""Dialogs: a stack of them over the window, the errors that wait, and what the commands of the File menu ask before they act."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from studio import resources
+from studio.config import parse, preset
+from studio.errors import StudioError
+from studio.gui import system
+from studio.gui.dialogs.about import About
+from studio.gui.dialogs.browser import Browser, Wish
+from studio.gui.dialogs.dialog import Dialog
+from studio.gui.dialogs.doctor import Doctor
+from studio.gui.dialogs.export import Export
+from studio.gui.dialogs.notices import Error, Failure, Question, Recovery
+from studio.gui.dialogs.settings import Preferences
+from studio.gui.dialogs.sheet import Shortcuts
+from studio.session import PRESET, SAMPLE
+from studio.surface.mesh import SUFFIXES
+
+if TYPE_CHECKING:
+    from studio.gui.app import App
+
+PROJECT = ".patina"
+MESHES = {f"Meshes ({' '.join(SUFFIXES)})": SUFFIXES}
+PROJECTS = {f"Projects (*{PROJECT})": (PROJECT,)}
+MOST_FAILURES = 20
+
+
+class Dialogs:
+    """All dialogs of one window. `update` belongs into every frame."""
+
+    def __init__(self, app: App) -> None:
+        """When the window is built anew, what the old one's dialogs had to say is taken over."""
+        old: Dialogs | None = getattr(app, "dialogs", None)
+        self.app = app
+        self.failures: deque[Failure] = old.failures if old else deque()
+        self.folders: dict[str, Path] = old.folders if old else {}
+        """The folder each kind of file was last chosen from."""
+        self.exports: dict[str, Any] = old.exports if old else {}
+        self.export_kind = old.export_kind if old else ""
+        self._stack: list[Dialog] = []
+        self._recovered = old._recovered if old else False
+        self._reopen: Callable[[], None] | None = None
+        if old and old.open_name == Error.name and isinstance(old._stack[-1], Error):
+            self.failures.appendleft(old._stack[-1].failure)
+        elif old and old.open_name == Preferences.name:
+            self._reopen = self.preferences
+
+    @property
+    def open_name(self) -> str | None:
+        """The uppermost dialog's name."""
+        return self._stack[-1].name if self._stack else None
+
+    def update(self) -> None:
+        """Show what waits, keep the uppermost dialog in step, take dropped files."""
+        if self._reopen is not None:
+            reopen, self._reopen = self._reopen, None
+            reopen()
+        self._collect()
+        if self.failures and self.open_name != Error.name:
+            self._show(Error(self, self.failures.popleft()))
+        for dialog in self._stack:
+            dialog.place()
+        if self._stack:
+            self._stack[-1].update()
+        elif not self._recovered:
+            self._recovered = True
+            if found := self.app.session.recoverable():
+                self._show(Recovery(self, found))
+        if paths := system.dropped():
+            self.drop(paths)
+
+    def error(self, problem: str, remedy: str, log: str = "") -> None:
+        """Show what went wrong; several wait for each other, the same one is not said twice."""
+        self._fail(Failure("That did not work" if not log else "Something went wrong", problem, remedy, log))
+
+    def key(self, name: str) -> None:
+        """A key for the uppermost dialog."""
+        top = self._stack[-1]
+        if name == "Esc":
+            top.cancel()
+        elif name == "Enter":
+            top.accept()
+        else:
+            top.key(name)
+
+    def closed(self, dialog: Dialog) -> None:
+        """A dialog goes."""
+        if dialog in self._stack:
+            self._stack.remove(dialog)
+        self.app.wake()
+
+    def _collect(self) -> None:
+        problems = self.app.session.problems
+        while problems:
+            p = problems.popleft()
+            self._fail(Failure(p.title, p.cause, p.remedy, p.log))
+
+    def _fail(self, failure: Failure) -> None:
+        top = self._stack[-1] if self._stack else None
+        if failure not in self.failures and not (isinstance(top, Error) and top.failure == failure):
+            if len(self.failures) < MOST_FAILURES:
+                self.failures.append(failure)
+
+    def _show(self, dialog: Dialog) -> None:
+        if any(d.name == dialog.name for d in self._stack):
+            return
+        self._stack.append(dialog)
+        dialog.open()
+        self.app.wake()
+
+    # -- dialogs that only show -----------------------------------------------------------------------------------------------
+
+    def preferences(self) -> None:
+        self._show(Preferences(self))
+
+    def shortcuts(self) -> None:
+        self._show(Shortcuts(self))
+
+    def doctor(self) -> None:
+        self._show(Doctor(self))
+
+    def about(self) -> None:
+        self._show(About(self))
+
+    def export(self) -> None:
+        self._show(Export(self))
+
+    def browse(self, wish: Wish) -> None:
+        """Choose a file."""
+        self._show(Browser(self, wish))
+
+    def unless_it_exists(self, path: Path, act: Callable[[], Any]) -> None:
+        """Do it, or ask first when a file would be replaced."""
+        if not path.exists():
+            act()
+            return
+        words = f"'{path.name}' is already in '{path.parent.name or path.parent}'. What it holds now would be lost."
+        self._show(Question(self, "Replace the file?", words, [("Replace", "Write over it.", act)]))
+
+    # -- File ---------------------------------------------------------------------------------------------------------------
+
+    def new(self) -> None:
+        self._unless_unsaved(self._begin_anew)
+
+    def quit(self) -> None:
+        self._unless_unsaved(self.app.quit)
+
+    def open_mesh(self) -> None:
+        self._open("Open a mesh", MESHES | PROJECTS)
+
+    def open_project(self) -> None:
+        self._open("Open a project", PROJECTS)
+
+    def save(self, then: Callable[[], Any] = lambda: None) -> None:
+        """Into the project's file, or as a new one."""
+        if self.app.session.path is None:
+            self.save_as(then)
+        else:
+            self._save(self.app.session.path, then)
+
+    def save_as(self, then: Callable[[], Any] = lambda: None) -> None:
+        title, session = "Save the project", self.app.session
+        path = session.path or self._folder(title) / f"{session.document.mesh.stem}{PROJECT}"
+        self.browse(Wish(title, "Save", PROJECTS, lambda p: self._save(p, then), path.parent, saves=True, name=path.name))
+
+    def open_path(self, path: Path) -> None:
+        """Open a mesh or a project, whichever it is."""
+        if not path.exists():
+            raise StudioError(f"'{path}' does not exist any more.", "Choose another file.")
+        if path.suffix.lower() == PROJECT:
+            self._unless_unsaved(lambda: self.app.session.open_project(path))
+        else:
+            self.app.session.open(path)
+
+    def drop(self, paths: list[Path]) -> None:
+        """Files were dropped on the window: the first that can be opened is; the others are named."""
+        fits = [p for p in paths if p.suffix.lower() in (*SUFFIXES, PROJECT)]
+        if not fits:
+            names = ", ".join(f"'{p.name}'" for p in paths[:3])
+            raise StudioError(f"{names} cannot be opened.", f"Drop a mesh ({', '.join(SUFFIXES)}) or a project ({PROJECT}).")
+        others = [p.name for p in paths if p != fits[0]]
+        while self._stack and not isinstance(self._stack[-1], Error):
+            self._stack[-1].close()
+        self.open_path(fits[0])
+        if others:
+            self.app.say(f"Opening {fits[0].name}; not opened: {', '.join(others)}.")
+
+    def _open(self, title: str, kinds: dict[str, tuple[str, ...]]) -> None:
+        self.browse(Wish(title, "Open", kinds, self.open_path, self._folder(title)))
+
+    def _folder(self, title: str) -> Path:
+        """Where this was last done; else beside the project or the mesh."""
+        session = self.app.session
+        beside = (session.path or session.document.mesh).parent
+        if "Save" in title and beside == resources.sample_meshes_dir():
+            beside = Path.home()
+        folder = self.folders.get(title, beside)
+        return folder if folder.is_dir() else Path.home()
+
+    def _begin_anew(self) -> None:
+        session = self.app.session
+        session.edit(parse(preset(PRESET)), key="new project")
+        session.commit()
+        session.path = None
+        session.open_sample(SAMPLE)
+
+    def _save(self, path: Path, then: Callable[[], Any]) -> None:
+        self.app.session.save(path)
+        then()
+
+    def _unless_unsaved(self, act: Callable[[], Any]) -> None:
+        """Do it; when work was not saved, ask first."""
+        session = self.app.session
+        if not (session.dirty and (session.path or session.film or session.can_undo)):
+            act()
+            return
+        name = f"'{session.path.name}' has changes that were" if session.path else "This work was"
+        answers = [
+            ("Don't save", "Go on; the changes since the last save are lost.", act),
+            ("Save", "Save the project, then go on.", lambda: self.save(act)),
+        ]
+        self._show(Question(self, "Save the project first?", f"{name} not saved.", answers))

@@ -1,0 +1,192 @@
+"""The menu bar: the commands in order, with their keys, greyed and ticked as the state is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dearpygui.dearpygui as dpg
+
+from studio import config
+from studio.exporters.turntable import ENVIRONMENTS
+from studio.gui import system
+from studio.gui.chords import Chord
+from studio.gui.commands import LAYOUTS, SCALES, SITES, Command, canvas, command
+from studio.shot import CHANNELS
+
+if TYPE_CHECKING:
+    from studio.gui.app import App
+
+BAR = "menu"
+RECENT = 10
+LINE = None
+
+MENUS: dict[str, tuple[Any, ...]] = {
+    "File": (
+        "file.new", "file.open", "file.project", "+recent", LINE, "file.save", "file.save_as", LINE, "file.export", LINE,
+        "+drops", "file.quit",
+    ),
+    "Edit": ("edit.undo", "edit.redo", LINE, "edit.preferences"),
+    "View": (
+        *(f"view.{site[0]}" for site in SITES), LINE, "view.perspective", "view.frame", "view.turntable", LINE,
+        "+channels", "view.wireframe", "view.split", "+environments", LINE,
+        *(f"view.layout.{name}" for name, _, _ in LAYOUTS), "view.panels", "+scales",
+    ),
+    "Run": ("run.toggle", "run.step", "run.stop"),
+    "Rewards": ("+presets",),
+    "Help": ("help.shortcuts", "help.doctor", LINE, "help.about"),
+}  # fmt: skip
+"""Names of commands; "+name" is a part that is made by `_Bar._add_<name>`."""
+
+
+def build(app: App) -> Callable[[], None]:
+    """Make the bar; the function that is returned keeps it in step."""
+    return _Bar(app).update
+
+
+def is_open() -> bool:
+    """Whether one of its menus hangs open."""
+    return any(dpg.does_item_exist(f"{BAR}.{name}.first") and dpg.is_item_visible(f"{BAR}.{name}.first") for name in MENUS)
+
+
+class _Bar:
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._kept: dict[int | str, tuple[Any, ...]] = {}
+        self._live: list[tuple[int | str, Command]] = []
+        self._ticks: list[tuple[int | str, Callable[[], bool]]] = []
+        self._state: tuple[Any, ...] = ()
+        self._recent: tuple[Any, ...] = ()
+        self._title = ""
+        with dpg.viewport_menu_bar(tag=BAR):
+            for name, entries in MENUS.items():
+                with dpg.menu(label=name, tag=f"{BAR}.{name}"):
+                    dpg.add_spacer(height=0, tag=f"{BAR}.{name}.first")
+                    for entry in entries:
+                        self._add(entry)
+        dpg.bind_item_theme(BAR, _look(app))
+
+    # -- making -------------------------------------------------------------------------------------------------------------
+
+    def _add(self, entry: str | None) -> None:
+        if entry is None:
+            dpg.add_separator()
+        elif entry.startswith("+"):
+            getattr(self, f"_add_{entry[1:]}")()
+        else:
+            self._command(command(entry))
+
+    def _command(self, entry: Command) -> None:
+        chords = entry.keys(self._app.settings.navigation)
+        item = dpg.add_menu_item(
+            label=entry.words, tag=f"{BAR}.{entry.name}", shortcut=Chord.parse(chords[0]).said() if chords else "",
+            check=entry.ticked is not None, callback=lambda: entry.act(self._app),
+        )  # fmt: skip
+        self._app.theme.tip(item, entry.tip)
+        self._live.append((item, entry))
+
+    def _radio(self, tag: str, words: str, tip: str, act: Callable[[], Any], ticked: Callable[[], bool]) -> None:
+        item = dpg.add_menu_item(label=words, tag=f"{BAR}.{tag}", check=True, callback=lambda: act())
+        self._app.theme.tip(item, tip)
+        self._ticks.append((item, ticked))
+
+    def _add_recent(self) -> None:
+        dpg.add_menu(label="Open recent", tag=f"{BAR}.recent")
+
+    def _add_drops(self) -> None:
+        dpg.add_menu_item(tag=f"{BAR}.drops", enabled=False, show=False)
+
+    def _add_channels(self) -> None:
+        with dpg.menu(label="Channel", tag=f"{BAR}.channels"):
+            for name in CHANNELS:
+                words = name.replace("_", " ").capitalize().replace("Uv", "UV")
+                self._radio(
+                    f"channel.{name}", words, f"Show the {words[0].lower() + words[1:] if words[:2] != 'UV' else words}.",
+                    lambda name=name: canvas(self._app).set_channel(name), lambda name=name: canvas(self._app).shot.channel == name,
+                )  # fmt: skip
+            dpg.add_separator()
+            for name in ("view.material", "view.next_channel", "view.last_channel"):
+                self._command(command(name))
+
+    def _add_environments(self) -> None:
+        with dpg.menu(label="Environment", tag=f"{BAR}.environments"):
+            for name in ENVIRONMENTS:
+                self._radio(
+                    f"environment.{name}", name.capitalize(), f"Light the mesh with '{name}'.",
+                    lambda name=name: canvas(self._app).set_environment(name), lambda name=name: canvas(self._app).shot.environment == name,
+                )  # fmt: skip
+
+    def _add_scales(self) -> None:
+        with dpg.menu(label="UI scale", tag=f"{BAR}.scales"):
+            for scale in SCALES:
+                self._command(command(f"view.scale.{scale:.0%}"))
+
+    def _add_presets(self) -> None:
+        for name in config.preset_names():
+            about = config.preset(name).get("description", f"The settings called '{name}'.")
+            item = dpg.add_menu_item(
+                label=name.capitalize(), tag=f"{BAR}.preset.{name}", callback=lambda s, a, u: self._app.session.apply_preset(u),
+                user_data=name,
+            )  # fmt: skip
+            self._app.theme.tip(item, about)
+
+    # -- keeping in step ----------------------------------------------------------------------------------------------------
+
+    def update(self) -> None:
+        """Bring ticks, words and greyness up to date, where something they show has changed."""
+        app, session = self._app, self._app.session
+        view = canvas(app)
+        shot = (view.shot.channel, view.shot.wireframe, view.shot.split, view.shot.environment, view.shot.camera.orthographic)
+        state = (session.revision, session.state, session.dirty, shot, view.turning, app.layout, app.panels_shown)
+        if state == self._state:
+            return
+        self._state = state
+        for item, entry in self._live:
+            words = entry.says(app) if entry.says else entry.words
+            self._set(item, words, entry.enabled(app), entry.ticked(app) if entry.ticked else None)
+        for item, ticked in self._ticks:
+            self._set(item, None, True, ticked())
+        self._name_window()
+        if reason := system.no_drops():
+            dpg.configure_item(f"{BAR}.drops", label=f"Dropping files: {reason}", show=True)
+        if (recent := (session.path, session.document.mesh)) != self._recent:
+            self._recent = recent
+            self._fill_recent()
+
+    def _set(self, item: int | str, words: str | None, enabled: bool, ticked: bool | None) -> None:
+        state = (words, enabled, ticked)
+        if self._kept.get(item) != state:
+            self._kept[item] = state
+            dpg.configure_item(item, enabled=enabled, **({"label": words} if words else {}))
+            if ticked is not None:
+                dpg.set_value(item, ticked)
+
+    def _fill_recent(self) -> None:
+        menu = f"{BAR}.recent"
+        dpg.delete_item(menu, children_only=True)
+        recents = self._app.session.recents()[:RECENT]
+        for path in recents:
+            item = dpg.add_menu_item(
+                label=path.name, parent=menu, user_data=path, callback=lambda s, a, u: self._app.dialogs.open_path(u)
+            )
+            self._app.theme.tip(item, str(path))
+        dpg.configure_item(menu, enabled=bool(recents))
+
+    def _name_window(self) -> None:
+        session = self._app.session
+        path: Path = session.path or session.document.mesh
+        title = f"{path.stem}{'*' if session.dirty and session.path else ''} – Patina Studio"
+        if title != self._title:
+            self._title = title
+            dpg.set_viewport_title(title)
+
+
+def _look(app: App) -> int | str:
+    """The bar's theme: as high as the window leaves room for it."""
+    px, tag = app.theme.px, f"{BAR}.look.{app.theme.scale}"
+    if not dpg.does_item_exist(tag):
+        with dpg.theme(tag=tag), dpg.theme_component(dpg.mvAll):
+            dpg.add_theme_style(dpg.mvStyleVar_FramePadding, px(8), px(6))
+            dpg.add_theme_style(dpg.mvStyleVar_ItemSpacing, px(16), px(8))
+    return tag
