@@ -155,8 +155,9 @@ class App:
         """Make every item, at this UI scale; what was there before is deleted."""
         if self.canvas is not None:
             self.canvas.close()
-            for item in dpg.get_windows():
-                dpg.delete_item(item)
+            for item in dpg.get_windows():  # all roots, the fonts and themes that each scale keeps among them
+                if dpg.get_item_type(item) not in ("mvAppItemType::mvFontRegistry", "mvAppItemType::mvTheme"):
+                    dpg.delete_item(item)
             for registry in ("keys",):
                 if dpg.does_item_exist(registry):
                     dpg.delete_item(registry)
