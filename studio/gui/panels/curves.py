@@ -1,0 +1,251 @@
+"""Scores over the iterations of a run: one line per reward, the score, and what was changed on the way."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import dearpygui.dearpygui as dpg
+
+from studio.gui.panels import Panel
+from studio.gui.panels._words import fitted, named, number
+from studio.gui.theme import ASH, BONE, CURVES, GRID, Colour
+
+if TYPE_CHECKING:
+    from studio.gui.app import App
+
+Points = Sequence[tuple[int, float]]
+SCORE, QUIET = "score", ("drift", "gradient")
+"""The line above all others, and those that are hidden until they are asked for."""
+TIPS = {
+    SCORE: "All rewards together, each times its weight: what the run tries to raise.",
+    "drift": "How far the generator has moved from where it began.",
+    "gradient": "The length of the last step's gradient: a jump here means the learning is unsteady.",
+}
+NOTHING = "Nothing yet. During a run, a line for each reward grows here: how well the texture does, iteration by iteration. "
+NOTHING_MORE = "When you move a weight meanwhile, a mark shows where."
+MOST_POINTS = 600
+"""More would not show on the screen."""
+LEGEND, SWITCH, NAME = 136, 22, 68
+"""The widths of the legend, of its switches and its names in unscaled pixels."""
+NEAR, LEAST = 6, 10
+"""How near the mouse must be to a mark, in unscaled pixels; the iterations the axis shows at least."""
+
+
+@dataclass(frozen=True)
+class Curves(Panel):
+    """A plot with a legend of switches."""
+
+    title: ClassVar[str] = "Curves"
+    place: ClassVar[Any] = "bottom"
+    order: ClassVar[int] = 10
+    share: ClassVar[float] = 1.1
+
+    def build(self, app: App, parent: int | str) -> Callable[[], None]:
+        return _Plot(app, parent).update
+
+
+def ordered(names: Sequence[str]) -> list[str]:
+    """The score first, then the rewards by name, then what is hidden at first."""
+    rewards = sorted(set(names) - {SCORE, *QUIET})
+    return [n for n in (SCORE, *rewards, *QUIET) if n in names]
+
+
+def thinned(points: Points, most: int = MOST_POINTS) -> tuple[list[float], list[float]]:
+    """x and y of at most about `most` points; the last one always stays."""
+    stride = max(1, -(-len(points) // most))
+    kept = [*points[:-1:stride], *points[-1:]]
+    return [float(x) for x, _ in kept], [float(y) for _, y in kept]
+
+
+def framed(lows_highs: tuple[float, float], present: tuple[float, float] | None) -> tuple[float, float]:
+    """The y axis for values from low to high, given the present one: it stays until a value leaves it or it is twice too wide."""
+    low, high = lows_highs
+    span = max(high - low, 0.02, 1e-3 * max(abs(low), abs(high)))
+    if present is not None:
+        bottom, top = present
+        if bottom <= low and high <= top and top - bottom <= 2.4 * span:
+            return present
+    return low - 0.12 * span, high + 0.18 * span
+
+
+def write_csv(path: Path, curves: Mapping[str, Points], markers: Sequence[tuple[int, str]]) -> None:
+    """One row per iteration, one column per line, and the changes in words. Raises OSError."""
+    table = {name: dict(points) for name, points in curves.items()}
+    words: dict[int, str] = {}
+    for iteration, text in markers:
+        words[iteration] = f"{words[iteration]}; {text}" if iteration in words else text
+    names = ordered(list(table))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["iteration", *names, "change"])
+        for iteration in sorted({*words, *(i for points in table.values() for i in points)}):
+            rows.writerow([iteration, *(table[n].get(iteration, "") for n in names), words.get(iteration, "")])
+
+
+class _Plot:
+    def __init__(self, app: App, parent: int | str) -> None:
+        self._app, self._parent = app, parent
+        self._seen: tuple[Any, ...] = ()
+        self._lines: dict[str, int | str] = {}
+        self._colours: dict[str, Colour] = {}
+        self._off = set(QUIET)
+        self._frame: tuple[float, float] | None = None
+        self._marks: list[tuple[int, str]] = []
+        self._pointed: tuple[int, str] | None = None
+        theme, px = app.theme, app.theme.px
+        with dpg.group(parent=parent, tag="curves.empty"):
+            theme.head("Curves")
+            theme.note(NOTHING + NOTHING_MORE)
+        with dpg.group(parent=parent, horizontal=True, tag="curves.full", show=False):
+            with dpg.group(tag="curves.stage"):  # a plot itself can have no tooltip
+                options = ("no_title", "no_mouse_pos", "no_menus", "no_box_select", "no_inputs")
+                with dpg.plot(tag="curves.plot", height=-1, width=-1, **dict.fromkeys(options, True)):
+                    dpg.add_plot_axis(dpg.mvXAxis, tag="curves.x", no_gridlines=True, no_highlight=True, tick_format="%.0f")
+                    dpg.add_plot_axis(dpg.mvYAxis, tag="curves.y", no_highlight=True, tick_format="%.3g")
+                    dpg.add_inf_line_series([], tag="curves.marks", parent="curves.x")
+                    dpg.add_inf_line_series([], tag="curves.here", parent="curves.x")
+            with dpg.child_window(tag="curves.legend", width=px(LEGEND), height=-1, border=False):
+                pass
+        dpg.bind_item_font("curves.plot", theme.small)
+        dpg.bind_item_theme("curves.plot", _plot_theme(px))
+        dpg.bind_item_theme("curves.marks", _line_theme((*ASH[:3], 110), px(1)))
+        with dpg.theme() as self._dense, dpg.theme_component(dpg.mvAll):
+            dpg.add_theme_style(dpg.mvStyleVar_CellPadding, 0, px(2))
+            dpg.add_theme_style(dpg.mvStyleVar_FramePadding, 0, px(2))
+        dpg.bind_item_theme("curves.here", _line_theme((*BONE[:3], 70), px(1)))
+        with dpg.tooltip("curves.stage", tag="curves.words", show=False):
+            dpg.add_text("", tag="curves.words.text", wrap=px(320))
+
+    # -- following ----------------------------------------------------------------------------------------------------------
+
+    def update(self) -> None:
+        """Take new points; show what lies under the mouse."""
+        session = self._app.session
+        size = tuple(dpg.get_item_rect_size(self._parent))
+        state = (session.revision, size, frozenset(self._off))
+        if state != self._seen:
+            self._seen = state
+            self._follow(session.curves, session.markers, size[0])
+        if self._lines:
+            self._point(session.curves)
+
+    def _follow(self, curves: Mapping[str, Points], markers: Sequence[tuple[int, str]], width: float) -> None:
+        drawn = {n: curves[n] for n in ordered([n for n in curves if curves[n]])}
+        dpg.configure_item("curves.empty", show=not drawn)
+        dpg.configure_item("curves.full", show=bool(drawn))
+        if list(drawn) != list(self._lines):
+            self._begin(list(drawn))
+        if not drawn:
+            return
+        self._marks = list(markers)
+        dpg.configure_item("curves.plot", width=max(1, int(width) - self._app.theme.px(LEGEND + GRID)))
+        dpg.set_value("curves.marks", [[float(i) for i, _ in self._marks]])
+        shown = [points for name, points in drawn.items() if name not in self._off]
+        for name, points in drawn.items():
+            dpg.set_value(self._lines[name], list(thinned(points)))
+            dpg.configure_item(self._lines[name], show=name not in self._off)
+            dpg.set_value(f"curves.last.{name}", number(points[-1][1]))
+        first, last = min(p[0][0] for p in drawn.values()), max(p[-1][0] for p in drawn.values())
+        dpg.set_axis_limits("curves.x", first, max(last, first + LEAST))
+        if shown:
+            values = [y for points in shown for _, y in points]
+            self._frame = framed((min(values), max(values)), self._frame)
+            dpg.set_axis_limits("curves.y", *self._frame)
+
+    def _begin(self, names: list[str]) -> None:
+        """Other lines than before: a run has begun, or a reward was added."""
+        for line in self._lines.values():
+            dpg.delete_item(line)
+        dpg.delete_item("curves.legend", children_only=True)
+        self._lines, self._frame = {}, None
+        px = self._app.theme.px
+        rewards = iter(CURVES * (1 + len(names) // len(CURVES)))
+        with dpg.table(tag="curves.legend.rows", parent="curves.legend", header_row=False, policy=dpg.mvTable_SizingFixedFit):
+            for width in (SWITCH, NAME, LEGEND - SWITCH - NAME):
+                dpg.add_table_column(width_fixed=True, init_width_or_weight=px(width))
+        dpg.bind_item_font("curves.legend.rows", self._app.theme.small)
+        dpg.bind_item_theme("curves.legend.rows", self._dense)
+        for name in names:
+            colour = BONE if name == SCORE else ASH if name in QUIET else next(rewards)
+            self._colours[name] = colour
+            line = dpg.add_line_series([], [], parent="curves.y", show=name not in self._off)
+            dpg.bind_item_theme(line, _line_theme(colour, self._app.theme.scale * (2.4 if name == SCORE else 1.6)))
+            self._lines[name] = line
+            self._entry(name, colour)
+
+    def _entry(self, name: str, colour: Colour) -> None:
+        """A row of the legend: a switch in the line's colour, its name, its last value."""
+        theme, px = self._app.theme, self._app.theme.px
+        with dpg.table_row(parent="curves.legend.rows"):
+            on = name not in self._off
+            dpg.add_checkbox(tag=f"curves.show.{name}", default_value=on, user_data=name, callback=self._switch)
+            label = dpg.add_text(fitted(named(name), px(NAME - 4), self._width))
+            dpg.add_text("", tag=f"curves.last.{name}")
+        dpg.bind_item_theme(f"curves.show.{name}", _check_theme(colour, px))
+        dpg.bind_item_theme(label, theme.dim)
+        tip = TIPS.get(name, f"How well the texture does at {named(name).lower()}, before its weight.")
+        for item in (f"curves.show.{name}", label):
+            theme.tip(item, f"{named(name)}: {tip[:1].lower()}{tip[1:]} Click the box to show or hide its line.")
+
+    def _width(self, text: str) -> float:
+        size = dpg.get_text_size(text, font=self._app.theme.small)
+        return size[0] if size else 0.0
+
+    def _switch(self, _: Any, on: bool, name: str) -> None:
+        self._off.symmetric_difference_update({name})
+        self._frame = None
+
+    # -- pointing -----------------------------------------------------------------------------------------------------------
+
+    def _point(self, curves: Mapping[str, Points]) -> None:
+        """The values at the iteration under the mouse, and the words of a mark nearby."""
+        over = dpg.is_item_hovered("curves.plot")
+        words = self._said(curves) if over else None
+        if words == self._pointed:
+            return
+        self._pointed = words
+        dpg.configure_item("curves.words", show=words is not None)
+        dpg.set_value("curves.here", [[float(words[0])] if words else []])
+        if words:
+            dpg.set_value("curves.words.text", words[1])
+
+    def _said(self, curves: Mapping[str, Points]) -> tuple[int, str] | None:
+        x = dpg.get_plot_mouse_pos()[0]
+        steps = [i for i, _ in max((curves[n] for n in self._lines), key=len)]
+        nearest = min(steps, key=lambda i: abs(i - x))
+        low, high = dpg.get_axis_limits("curves.x")
+        reach = (high - low) * self._app.theme.px(NEAR) / max(1, dpg.get_item_rect_size("curves.plot")[0])
+        near = [text for i, text in self._marks if abs(i - x) <= reach]
+        rows = [f"Iteration {nearest}"]
+        for name in self._lines:
+            value = next((y for i, y in curves[name] if i == nearest), None)
+            if name not in self._off and value is not None:
+                rows.append(f"{named(name)}  {number(value)}")
+        return nearest, "\n".join([*near, *([""] if near else []), *rows])
+
+
+def _plot_theme(px: Callable[[float], int]) -> int | str:
+    with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):
+        dpg.add_theme_style(dpg.mvPlotStyleVar_PlotPadding, px(4), px(4), category=dpg.mvThemeCat_Plots)
+        dpg.add_theme_style(dpg.mvPlotStyleVar_LabelPadding, px(4), px(2), category=dpg.mvThemeCat_Plots)
+        dpg.add_theme_style(dpg.mvPlotStyleVar_PlotBorderSize, 0, category=dpg.mvThemeCat_Plots)
+        dpg.add_theme_color(dpg.mvPlotCol_AxisText, ASH, category=dpg.mvThemeCat_Plots)
+    return theme
+
+
+def _line_theme(colour: Colour, weight: float) -> int | str:
+    with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):
+        dpg.add_theme_color(dpg.mvPlotCol_Line, colour, category=dpg.mvThemeCat_Plots)
+        dpg.add_theme_style(dpg.mvPlotStyleVar_LineWeight, weight, category=dpg.mvThemeCat_Plots)
+    return theme
+
+
+def _check_theme(colour: Colour, px: Callable[[float], int]) -> int | str:
+    with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):
+        dpg.add_theme_color(dpg.mvThemeCol_CheckMark, colour)
+        dpg.add_theme_style(dpg.mvStyleVar_FramePadding, 0, px(1))
+    return theme
