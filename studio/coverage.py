@@ -29,7 +29,7 @@ TARGET = 0.97
 """Cameras are added until this part of the reachable texels is seen."""
 
 
-class _Samples:
+class Samples:
     """Texels of an atlas drawn evenly (the same ones each time), and which of them the 162 cameras see."""
 
     def __init__(self, mesh: Mesh, atlas: Atlas) -> None:
@@ -39,8 +39,8 @@ class _Samples:
         chosen = torch.from_numpy(texels).to(atlas.device)
         face = atlas.face.flatten()[chosen].long()
         weight = atlas.bary.reshape(-1, 3)[chosen]
-        self._points = torch.einsum("nk,nkc->nc", weight, atlas.corners.position[face]).cpu().numpy().astype(np.float64)
-        self._normals = atlas.corners.geometric_normal[face].cpu().numpy().astype(np.float64)
+        self.points = torch.einsum("nk,nkc->nc", weight, atlas.corners.position[face]).cpu().numpy().astype(np.float64)
+        self.normals = atlas.corners.geometric_normal[face].cpu().numpy().astype(np.float64)
         self._occlusion = Occlusion(mesh)
         self.cameras = tuple(looking_along(d) for d in sphere_directions())
         self.facing = self.see(self.cameras)
@@ -49,27 +49,28 @@ class _Samples:
 
     def see(self, cameras: Sequence[Camera]) -> np.ndarray:
         """[V, n] float32: the cosine at which each camera sees each sample, 0 where it does not."""
-        towards = np.array([self._directions(c) for c in cameras]).reshape(len(cameras), *self._points.shape)
-        cosine = (towards * self._normals).sum(-1).astype(np.float32)
+        towards = np.array([self._directions(c) for c in cameras]).reshape(len(cameras), *self.points.shape)
+        cosine = (towards * self.normals).sum(-1).astype(np.float32)
         cosine[cosine <= MIN_COSINE] = 0
         view, sample = np.nonzero(cosine)
-        blocked = self._occlusion.blocked(self._points[sample], self._normals[sample], towards[view, sample])
+        blocked = self._occlusion.blocked(self.points[sample], self.normals[sample], towards[view, sample])
         cosine[view[blocked], sample[blocked]] = 0
         return cosine
 
     def _directions(self, camera: Camera) -> np.ndarray:
         if camera.orthographic:
-            return np.broadcast_to(camera.direction(), self._points.shape)
-        towards = camera.position() - self._points
+            return np.broadcast_to(camera.direction(), self.points.shape)
+        towards = camera.position() - self.points
         return towards / np.linalg.norm(towards, axis=1, keepdims=True)
 
 
-_SAMPLES: WeakKeyDictionary[Atlas, _Samples] = WeakKeyDictionary()
+_SAMPLES: WeakKeyDictionary[Atlas, Samples] = WeakKeyDictionary()
 
 
-def _samples(mesh: Mesh, atlas: Atlas) -> _Samples:
+def samples(mesh: Mesh, atlas: Atlas) -> Samples:
+    """The samples of a mesh and its atlas, made once."""
     if atlas not in _SAMPLES:
-        _SAMPLES[atlas] = _Samples(mesh, atlas)
+        _SAMPLES[atlas] = Samples(mesh, atlas)
     return _SAMPLES[atlas]
 
 
@@ -82,28 +83,28 @@ def painting_cameras(
     Cameras stand at the default distance and look at the origin. Raises MeshError when no texel can be seen from outside.
     """
     assert 1 <= count <= max_count <= len(sphere_directions()), (count, max_count)
-    samples = _samples(mesh, atlas)
-    reachable = int(samples.reachable.sum())
+    places = samples(mesh, atlas)
+    reachable = int(places.reachable.sum())
     if not reachable:
         raise MeshError("None of this mesh's surface can be seen from outside.", "Flip its faces so that they point outwards.")
-    left = samples.seen.copy()
+    left = places.seen.copy()
     chosen: list[int] = []
     while len(chosen) < count or (len(chosen) < max_count and 1 - left.any(0).sum() / reachable < target):
         gain = left.sum(1)
         if not gain.any():
-            gain = (samples.facing - samples.facing[chosen].max(0)).clip(0).sum(1)
+            gain = (places.facing - places.facing[chosen].max(0)).clip(0).sum(1)
         gain[chosen] = -1  # each direction once, also when nothing is left to gain
         best = int(gain.argmax())
         chosen.append(best)
-        left[:, samples.seen[best]] = False
-    return tuple(samples.cameras[i] for i in chosen)
+        left[:, places.seen[best]] = False
+    return tuple(places.cameras[i] for i in chosen)
 
 
 def coverage(mesh: Mesh, atlas: Atlas, cameras: Sequence[Camera]) -> float:
     """The part of the reachable texels that `cameras` see, 0 … 1; 0 when none is reachable."""
-    samples = _samples(mesh, atlas)
-    seen = (samples.see(cameras) > 0).any(0) & samples.reachable
-    return float(seen.sum() / max(int(samples.reachable.sum()), 1))
+    places = samples(mesh, atlas)
+    seen = (places.see(cameras) > 0).any(0) & places.reachable
+    return float(seen.sum() / max(int(places.reachable.sum()), 1))
 
 
 def seam_error(texture: Texture, seams: Seams) -> float:

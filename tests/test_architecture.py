@@ -22,7 +22,7 @@ surface camera
 texture environment shot
 bake shadow
 shade coverage progress film
-renderers critics backdrop
+renderers critics backdrop pose
 pixels
 still view
 generators exporters rewards sheet
@@ -35,6 +35,7 @@ run document forecast
 job problem recent
 project
 running autosave
+pacing
 editing painting filing
 session batch doctor console
 gui
