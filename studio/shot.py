@@ -32,5 +32,5 @@ class Shot:
 
     @property
     def geometry(self) -> Shot:
-        """The shot less what is decided after geometry and light: shots that are equal here are quick to draw one after another."""
+        """The shot less what is decided after geometry and light: shots that are equal here quickly follow each other."""
         return replace(self, channel="", exposure_ev=0.0, wireframe=False, split=None)
