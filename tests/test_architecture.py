@@ -30,7 +30,7 @@ judge preferences replay
 objective
 trainers recover
 config
-reward_views stages
+reward_views stages ground
 run document forecast
 job problem recent
 project
