@@ -144,6 +144,9 @@ class Theme:
             dpg.add_theme_style(dpg.mvStyleVar_PopupBorderSize, 1)
             for name, value in {"PlotBg": CHARCOAL, "FrameBg": PANEL, "PlotBorder": LINE, "AxisGrid": LINE, "LegendBg": PANEL}.items():
                 dpg.add_theme_color(getattr(dpg, f"mvPlotCol_{name}"), value, category=dpg.mvThemeCat_Plots)
+        with dpg.theme_component(dpg.mvCollapsingHeader, parent=theme):  # a section is no button: darker than what it holds
+            dpg.add_theme_color(dpg.mvThemeCol_Header, CHARCOAL)
+            dpg.add_theme_color(dpg.mvThemeCol_HeaderHovered, FIELD)
         with dpg.theme_component(dpg.mvButton, parent=theme, enabled_state=False):
             for name in ("Button", "ButtonHovered", "ButtonActive"):
                 dpg.add_theme_color(getattr(dpg, f"mvThemeCol_{name}"), rgba("#2D2C28"))
