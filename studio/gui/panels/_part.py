@@ -25,11 +25,9 @@ def entries(socket: Socket[Any], said: Callable[[type], str]) -> list[Entry]:
     return found
 
 
-def waiting(pending: tuple[str, ...], part: str) -> str:
-    """Which settings of a part wait for the next start, in a sentence; part "run" is what is no other part's."""
-    owned = ("generator", "trainer")
-    mine = [p for p in pending if (p.split()[0] == part if part in owned else p.split()[0] not in owned)]
-    names = [p.removeprefix(f"{part} ") for p in mine]
+def waiting(pending: tuple[str, ...], part: str = "") -> str:
+    """Which settings, or which of one part's, wait for the next start, in a sentence; empty when none do."""
+    names = [name.removeprefix(f"{part} ") for name in pending if not part or name.split()[0] == part]
     return f"From the next start on: {', '.join(names)}." if names else ""
 
 

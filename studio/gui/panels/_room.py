@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import dearpygui.dearpygui as dpg
 
+from studio.gui.theme import GRID
+
 if TYPE_CHECKING:
     from studio.gui.app import App
 
@@ -18,8 +20,9 @@ def room(app: App) -> int:
     return max(app.theme.px(160), width - app.theme.px(2 * PADDING + SCROLLBAR + SPARE))
 
 
-def spacing(across: int, down: int) -> int | str:
-    """A theme: so many pixels between the items of a group."""
+def close(app: App, gap: float) -> int | str:
+    """A theme for a group whose items, lines of text above all, stand `gap` unscaled pixels apart."""
     with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):
-        dpg.add_theme_style(dpg.mvStyleVar_ItemSpacing, across, down)
+        dpg.add_theme_style(dpg.mvStyleVar_ItemSpacing, app.theme.px(GRID), app.theme.px(gap))
+        dpg.add_theme_style(dpg.mvStyleVar_FramePadding, app.theme.px(GRID), 0)  # a line of text is as high as a field
     return theme

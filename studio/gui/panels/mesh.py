@@ -13,7 +13,7 @@ from studio import resources
 from studio.gui.choice import Choice, Entry
 from studio.gui.panels import Panel
 from studio.gui.panels._pictures import Shelf
-from studio.gui.panels._room import room, spacing
+from studio.gui.panels._room import close, room
 from studio.gui.panels._thumbnails import picture, samples
 from studio.gui.panels._words import fitted, named
 from studio.gui.theme import FIELD, FIELD_ACTIVE, GRID, VERDIGRIS
@@ -89,7 +89,7 @@ class _Mesh:
                     theme.button("Health ▸", tip, self._health, kind="quiet", tag="mesh.health", small=True)
                     dpg.bind_item_font("mesh.health", theme.small)
                 dpg.add_group(tag="mesh.notices")
-            dpg.bind_item_theme(about, spacing(px(GRID), px(4)))
+            dpg.bind_item_theme(about, close(app, 6))
             self._ring = {True: _ring(VERDIGRIS, px(RING)), False: _ring(FIELD, px(RING))}
             pictures, names = samples(), resources.sample_names()
             for start in range(0, len(names), PER_ROW):

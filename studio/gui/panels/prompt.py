@@ -13,7 +13,7 @@ from studio.gui.chips import Chip, chips, joined, replaced, rows, without, wrapp
 from studio.gui.choice import Choice, Entry
 from studio.gui.panels import Panel
 from studio.gui.panels._pictures import Shelf
-from studio.gui.panels._room import room, spacing
+from studio.gui.panels._room import close, room
 from studio.gui.panels._thumbnails import die, materials, picture
 from studio.gui.theme import ASH, BONE, COPPER, FIELD, FIELD_ACTIVE, FIELD_HOVER, GRID, LINE, PANEL, TEXT_PX, VERDIGRIS, Colour
 
@@ -75,7 +75,7 @@ class _Prompt:
             "known": _look(FIELD, BONE), "plain": _look(FIELD, BONE), "unread": _look(FIELD, ASH),
             "unknown": _look(PANEL, ASH, LINE), "instead": _look(PANEL, VERDIGRIS),
         }  # fmt: skip
-        self._tight = spacing(px(GRID), px(1))
+        self._tight = close(app, 1)
         with dpg.group(parent=parent):
             dpg.add_input_text(
                 tag="prompt.text", multiline=True, width=-1, height=px(40), on_enter=True, ctrl_enter_for_new_line=True,

@@ -11,12 +11,14 @@ import dearpygui.dearpygui as dpg
 from studio import rewards
 from studio.config import Weighted, preset, preset_names
 from studio.gui.choice import Choice, Entry
-from studio.gui.form import Form
+from studio.gui.form import Form, spoken
 from studio.gui.panels import Panel
 from studio.gui.panels._part import entries
 from studio.gui.panels._room import room
+from studio.gui.panels._swatches import Swatches, colour_knobs
 from studio.gui.panels._words import fitted, named, number
 from studio.gui.theme import ASH, BONE, CURVES, FIELD, GRID, SMALL_PX, Colour
+from studio.plug import knobs
 
 if TYPE_CHECKING:
     from studio.gui.app import App
@@ -27,6 +29,8 @@ EYE, SPARK, NUMBER, SPARK_TALL, SHARE = 28, 112, 56, 24, 44
 """Widths and a height in unscaled pixels: a small button, a sparkline with its number, that number, and a share in per cent."""
 TOTALS = ("score", "drift", "gradient")
 """Curves that are no reward's."""
+LABEL = 88
+"""Unscaled pixels for the labels of a reward's own knobs."""
 POINTS = 64
 """A sparkline has no more points than this."""
 
@@ -114,7 +118,7 @@ class _Row:
 
     def __init__(self, app: App, weighted: Weighted, opened: set[str]) -> None:
         """`opened`: the rewards whose knobs are shown, kept over rebuilding."""
-        self._app, self._name, self._opened = app, weighted.name, opened
+        self._app, self._name, self._reward, self._opened = app, weighted.name, weighted.reward, opened
         self._colour = CURVES[0]
         self._drawn: tuple[Any, ...] = ()
         theme, px, tag = app.theme, app.theme.px, f"rewards.{weighted.name}"
@@ -147,11 +151,19 @@ class _Row:
             theme.tip(f"{tag}.push", "Its present share of the push that all rewards together give the texture.")
             with dpg.group(tag=f"{tag}.knobs", indent=px(GRID), show=self._name in opened):
                 theme.note(kind.description)
-                self._form = Form(app, dpg.add_group(), tag, weighted.reward, label_px=88)
-                theme.button("Remove", "Take this reward out of the list.", self._remove, kind="quiet", tag=f"{tag}.remove")
+                coloured = colour_knobs(weighted.reward)
+                plain = tuple(k for k in knobs(weighted.reward) if k not in coloured)
+                self._swatches = {k: self._colours(k) for k in coloured}
+                self._form = Form(app, dpg.add_group(), tag, weighted.reward, only=plain, label_px=LABEL) if plain else None
+                theme.button("✗  Remove", "Take this reward out of the list.", self._remove, kind="quiet", tag=f"{tag}.remove")
             dpg.add_spacer(height=0)
         dpg.bind_item_font(f"{tag}.spark", theme.small)
         dpg.bind_item_font(f"{tag}.share", theme.small)
+
+    def _colours(self, knob: str) -> Swatches:
+        px, known = self._app.theme.px, knobs(type(self._reward))[knob]
+        with self._app.theme.row(spoken(knob), known.help, width=LABEL):
+            return Swatches(self._app, f"rewards.{self._name}", knob, width=room(self._app) - px(LABEL + GRID))
 
     # -- callbacks ----------------------------------------------------------------------------------------------------------
 
@@ -179,7 +191,10 @@ class _Row:
         session, tag, theme = self._app.session, f"rewards.{self._name}", self._app.theme
         if not dpg.is_item_active(f"{tag}.weight"):
             dpg.set_value(f"{tag}.weight", weighted.weight)
-        self._form.update(weighted.reward)
+        if self._form is not None:
+            self._form.update(weighted.reward)
+        for knob, swatches in self._swatches.items():
+            swatches.update(getattr(weighted.reward, knob))
         curve, share = session.curves.get(self._name, []), session.shares.get(self._name)
         state = (seen, wide, len(curve), curve[-1:], share)
         if state == self._drawn:

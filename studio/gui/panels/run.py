@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import dearpygui.dearpygui as dpg
 
 from studio.gui.panels import Panel
-from studio.gui.panels._room import spacing
-from studio.gui.panels._words import duration, memory, pace
+from studio.gui.panels._part import waiting
+from studio.gui.panels._room import close
+from studio.gui.panels._words import duration, fitted, memory, pace
 from studio.gui.theme import GRID
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class _Run:
                 theme.note("", tag="run.forecast")
                 theme.note("", tag="run.where")
                 theme.note("", tag="run.pace")
-            dpg.bind_item_theme(lines, spacing(px(GRID), px(3)))
+                theme.note("", tag="run.pending")
+            dpg.bind_item_theme(lines, close(app, 4))
 
     def _main(self) -> None:
         session = self._app.session
@@ -104,7 +106,7 @@ class _Run:
         session, px = self._app.session, self._app.theme.px
         wide = dpg.get_item_width("zone.run") or 0
         state = (session.revision, session.loading, wide)
-        if state == self._seen:
+        if state == self._seen or dpg.get_text_size("m") is None:
             return
         self._seen = state
         active = session.state in ("preparing", "running", "paused", "stopping")
@@ -115,13 +117,14 @@ class _Run:
         dpg.configure_item("run.start", width=room, label=BUTTON[session.state], enabled=not ending)
         dpg.configure_item("run.step", width=small, label="⏭" if narrow else "⏭  Step", enabled=not ending)
         dpg.configure_item("run.stop", width=small, label="■" if narrow else "■  Stop", enabled=moving)
-        for tag in ("progress", "where", "pace"):
+        for tag in ("progress", "where", "pace", "pending"):
             dpg.configure_item(f"run.{tag}", show=active)
         dpg.configure_item("run.forecast", show=not active)
         if active:
-            where, speed = saying(session.state, session.pace)
             dpg.set_value("run.progress", progress(session.pace))
-            dpg.set_value("run.where", where)
-            dpg.set_value("run.pace", speed)
+            small = self._app.theme.small
+            lines = dict(zip(("where", "pace", "pending"), (*saying(session.state, session.pace), waiting(session.pending())), strict=True))
+            for tag, line in lines.items():
+                dpg.set_value(f"run.{tag}", fitted(line, wide - px(24), lambda text: dpg.get_text_size(text, font=small)[0]))
         else:
             dpg.set_value("run.forecast", expectation(session))

@@ -15,7 +15,7 @@ from studio.gui.choice import Choice, Entry
 from studio.gui.form import LIVE as DOT
 from studio.gui.form import Form, spoken
 from studio.gui.panels import Panel
-from studio.gui.panels._part import Part, entries, waiting
+from studio.gui.panels._part import Part, entries
 from studio.gui.panels._words import named
 from studio.plug import knobs
 
@@ -91,7 +91,6 @@ class _Training:
             theme.head("Run")
             self._form = Form(app, dpg.add_group(), "run", session.document.config, only=RUN)
             self._choices = {knob: self._choice(knob, listed) for knob, listed in LISTS.items()}
-            theme.note("", tag="run.pending")
 
     def _choice(self, knob: str, listed: Callable[[App], list[Entry]]) -> Choice:
         def pick(name: str) -> None:
@@ -115,6 +114,3 @@ class _Training:
             value = str(getattr(config, knob))
             choice.show(f"{value} px" if knob == "atlas_px" else SAID.get(value, named(value)))
         dpg.configure_item("trainer.live", show=any(hasattr(config.trainer, knob) for knob in LIVE))
-        sentence = waiting(session.pending(), "run")
-        dpg.configure_item("run.pending", show=bool(sentence))
-        dpg.set_value("run.pending", sentence)
