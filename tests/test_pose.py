@@ -14,7 +14,7 @@ from studio.surface.mesh import load
 
 @pytest.mark.parametrize("name", ["mug", "chair"])
 def test_six_cameras_in_front_spread_until_they_see_nearly_everything(name: str) -> None:
-    """From at most 60 % to at least 95 % of the reachable surface, with azimuths and elevations that differ and keep in bounds."""
+    """From at most 60 % to at least 95 % of the reachable surface, at angles that differ and keep in bounds."""
     mesh = load(resources.sample(name))
     atlas = build_atlas(mesh, 256)
     start = [Camera(elevation_deg=10.0)] * 6
