@@ -12,6 +12,7 @@ never across a depth edge: pixels that an edge runs through show a mix of two su
 from __future__ import annotations
 
 import math
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,6 +60,19 @@ class Baker:
         a picture that is painted where pixels' centres hit the surface misses some that fragments only graze.
         On the device of `fragments`. Raises StudioError when the views see nothing of the surface.
         """
+        for _ in self._made(fragments, atlas, shown, power, feather_px):
+            pass
+
+    @classmethod
+    def in_steps(
+        cls, fragments: Fragments, atlas: Atlas, *, shown: Tensor | None = None, power: float = 4.0, feather_px: int = 2
+    ) -> Generator[None, None, Baker]:
+        """The same, yielding now and then."""
+        baker = cls.__new__(cls)
+        yield from baker._made(fragments, atlas, shown, power, feather_px)
+        return baker
+
+    def _made(self, fragments: Fragments, atlas: Atlas, shown: Tensor | None, power: float, feather_px: int) -> Iterator[None]:
         from scipy.sparse import vstack
 
         device = fragments.device
@@ -72,12 +86,15 @@ class Baker:
         places = places.flatten(1).cpu().numpy()
         for view, held, first, last in zip(fragments.each_view(), places, ends - counts.sum(1), ends, strict=True):
             weight = _weights(view, power, feather_px)
+            yield
             per_view.append(_spread(view, weight, held, index[first:last], share[first:last], self.taps.map.columns))
+        yield
         texel_from_pixel = vstack(per_view, format="csr").T.tocsr()
         total = texel_from_pixel @ np.ones(texel_from_pixel.shape[1])
         painted = total * fragments.supersample**2 > MIN_WEIGHT
         if not painted.any():
             raise StudioError("The views show nothing of the mesh's surface.", "Check that its faces point outwards.")
+        yield
         rows = texel_from_pixel[painted]
         rows.data /= np.repeat(total[painted], np.diff(rows.indptr))
         self._blend = SparseMap.of(rows, device)
@@ -87,6 +104,7 @@ class Baker:
         self.weight = torch.from_numpy(total.astype(np.float32).reshape(shape)).to(device)[:, None]
         """[S, 1, T, T] float32: Σ put(w)."""
         self._valid = atlas.valid.to(device)
+        yield
         self._fill = Fill(atlas.to(device), self.painted)
 
     def bake(self, pictures: Tensor, *, keep: Tensor | None = None, onto: Tensor | None = None) -> Tensor:

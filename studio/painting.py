@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from studio import document as edits
 from studio import forecast as forecasts
 from studio.config import Config
 from studio.desk import Desk
 from studio.errors import StudioError
-from studio.film import Film, Moment
+from studio.film import Film
 from studio.forecast import Forecast
 from studio.pacing import Pace, Pacer
-from studio.problem import Problem, problem
 from studio.progress import Live
 from studio.running import Running, Seen, continuation
 from studio.store import Store
+from studio.worker import Worker
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from studio.surface.mesh import Mesh
-    from studio.texture import Texture
+
+PATIENCE_S = 1.5
+"""A stop is answered after so long even when the network's last pass, which cannot be broken off, takes longer."""
 
 State = Literal["idle", "preparing", "running", "paused", "stopping", "done", "failed"]
 
@@ -33,40 +32,30 @@ State = Literal["idle", "preparing", "running", "paused", "stopping", "done", "f
 class Painting(ABC):
     """The run and its pictures. Belongs to the main thread; `_watch` takes what the worker left."""
 
+    mesh: Mesh | None
+    messages: deque[str]
     _loader: Desk
+    _store: Store
+    _film: Film
+    _heat: str | None
+    _resume: dict[str, Any] | None
+    _kept: int | None
 
     def __init__(self) -> None:
-        self.revision = 0
-        self.mesh: Mesh | None = None
-        self.texture: Texture | None = None
-        self.texture_id = 0
-        self.before: Texture | None = None
-        self.views: np.ndarray | None = None
-        self.views_id = 0
         self.state: State = "idle"
         self.pace = Pace()
         self.curves: dict[str, list[tuple[int, float]]] = {}
+        """Raw rewards, "score", "gradient" … by iteration."""
         self.markers: list[tuple[int, str]] = []
+        """What was changed before an iteration, in words."""
         self.shares: dict[str, float] = {}
-        self.problems: deque[Problem] = deque()
-        self.messages: deque[str] = deque(maxlen=200)
-
-        self._reader = Desk("reader")
-        self._store = Store()
-        self._film = Film(self._store)
+        """Each reward's part of the push; they add up to 1."""
         self._running: Running | None = None
-        self._finished: Running | None = None
+        self._leaving: Worker[Seen] | None = None
+        """A run that was left behind and may still be at its last step."""
+        self._stopped_at = 0.0
         self._waiting: bool | None = None
         """Start when the mesh is there; the value says whether for a single iteration."""
-        self._heat: str | None = None
-        self._newest: Texture | None = None
-        self._previewed: int | None = None
-        self._shown: int | None = None
-        self._kept: int | None = None
-        self._resume: dict[str, Any] | None = None
-        """What the next start continues from."""
-        self._checkpoint: dict[str, Any] | None = None
-        """What `_newest` could be continued from, its LoRA and journal among it."""
 
     @property
     @abstractmethod
@@ -80,6 +69,22 @@ class Painting(ABC):
     @abstractmethod
     def _touched(self) -> None:
         """There is something new that is worth saving."""
+
+    @abstractmethod
+    def _look(self, running: Running) -> None:
+        """Take the newest pictures of a run."""
+
+    @abstractmethod
+    def _settle(self, running: Running) -> None:
+        """Show what a run that has ended leaves."""
+
+    @abstractmethod
+    def _failed(self, doing: str, error: BaseException) -> None:
+        """Show a problem."""
+
+    @abstractmethod
+    def _go_back(self, id: int) -> None:
+        """Make the moment that was kept current."""
 
     # -- the run ------------------------------------------------------------------------------------------------------------
 
@@ -113,6 +118,7 @@ class Painting(ABC):
         self._waiting = None
         if self._running is not None:
             self._running.worker.stop()
+            self._stopped_at = time.monotonic()
             self._enter("stopping")
         elif self.state == "preparing":
             self._enter("idle")
@@ -162,10 +168,11 @@ class Painting(ABC):
         self.markers = [m for m in self.markers if m[0] <= begun]
         self.shares, self.pace = {}, Pace(iteration=begun, iterations=config.iterations)
         self._film.keep(None)
-        self._resume = self._finished = None
-        self.before = self._newest
+        self._resume, self._heats = None, {}
+        self.before = self._whole
         self._pacer = Pacer(self.forecast().total_s)
-        self._running = Running(config, self.mesh, self._live(config), self._film, resume=resume)
+        self._running = Running(config, self.mesh, self._live(config), self._film, resume=resume, after=self._leaving)
+        self._leaving = None
         self._running.single = single
         self._running.worker.start()
         self._enter("preparing")
@@ -174,12 +181,18 @@ class Painting(ABC):
         """Forget the run and all it showed; a worker that has not ended yet is told to, and not listened to."""
         if self._running is not None:
             self._running.worker.stop()
-        self._running = self._finished = self._newest = self._resume = self._checkpoint = None
+            self._leave(self._running)
+        self._running = self._newest = self._whole = self._resume = self._checkpoint = None
         self.texture = self.before = self.views = self._previewed = self._shown = self._kept = None
         self._film.clear()
         self._film = Film(self._store)
         self.curves, self.markers, self.shares, self.pace = {}, [], {}, Pace()
         self._enter("preparing" if self._waiting is not None else "idle")
+
+    def _leave(self, running: Running) -> None:
+        """Listen no more to a run that was told to stop; the next one waits until it has ended."""
+        running.film = Film(self._store)
+        self._leaving = running.worker
 
     def _live(self, started: Config) -> Live:
         """What the run that was started with these settings is to be told now."""
@@ -197,21 +210,7 @@ class Painting(ABC):
             self.state = state
             self._changed()
 
-    # -- what it shows ------------------------------------------------------------------------------------------------------
-
-    def heat(self, name: str) -> Tensor | None:
-        """The newest length of a reward's texture gradient [S, 1, T, T]; None before there is one."""
-        source = self._running or self._finished
-        return source.heat.get(name) if source else None
-
-    def watch_heat(self, name: str | None) -> None:
-        """Ask the run for the gradient of this reward, also when its weight is 0."""
-        self._heat = name
-        self._tell()
-
-    def _show(self, texture: Texture) -> None:
-        self.texture, self.texture_id = texture, self.texture_id + 1
-        self._changed()
+    # -- what it left -------------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         """Take what the run left since the last frame."""
@@ -221,21 +220,17 @@ class Painting(ABC):
         state = running.worker.state  # read before the items: none comes after a final state
         for seen in running.worker.take():
             self._take(running, seen)
-        if running.mesh is not self.mesh:
-            self.mesh, self.before = running.mesh, running.before
-        if running.views is not None and running.views is not self.views:
-            self.views, self.views_id = running.views, self.views_id + 1
-        if running.texture is not None and running.texture is not self._newest:
-            self._newest, self._checkpoint = running.texture, running.checkpoint
-            if self._previewed is None and self._shown is None:
-                self._show(running.texture)
+        self._look(running)
         if self.state == "preparing" and running.began:
             self._enter("running")
-        if self.state == "running" and running.single_done:
+        if self.state == "running" and running.single_done and state == "paused":
             running.single_done = False
             self._enter("paused")
         if state in ("done", "stopped", "failed"):
             self._end(running, state)
+        elif self.state == "stopping" and time.monotonic() - self._stopped_at > PATIENCE_S:
+            self._leave(running)
+            self._end(running, "stopped")
 
     def _take(self, running: Running, seen: Seen) -> None:
         if seen.message:
@@ -252,7 +247,8 @@ class Painting(ABC):
         self._changed()
 
     def _end(self, running: Running, state: str) -> None:
-        self._running, self._finished = None, running
+        self._running = None
+        self._settle(running)
         if (timing := self._pacer.timing(running.config)) is not None:
             forecasts.remember(running.config, timing)
         if state == "failed" and running.worker.error is not None:
@@ -260,60 +256,3 @@ class Painting(ABC):
         self._enter({"done": "done", "failed": "failed"}.get(state, "idle"))  # type: ignore[arg-type]
         if self._kept is not None:
             self._go_back(self._kept)
-
-    def _failed(self, doing: str, error: BaseException) -> None:
-        self.problems.append(problem(doing, error))
-        self._changed()
-
-    # -- film ---------------------------------------------------------------------------------------------------------------
-
-    @property
-    def film(self) -> list[Moment]:
-        """The run's moments, oldest first."""
-        return list(self._film.moments)
-
-    def preview(self, id: int | None) -> None:
-        """Show a moment while the pointer rests on it; None shows again what was shown before."""
-        if id != self._previewed:
-            self._previewed = id
-            self._fetch()
-
-    def show_moment(self, id: int | None) -> None:
-        """Show a moment until another is chosen; None shows the newest."""
-        self._shown = id
-        self._fetch()
-
-    def keep(self, id: int) -> None:
-        """Make a moment current: its texture is the newest, and the next start continues from it. A run that is going on ends."""
-        self._film.keep(id)
-        self._kept = id
-        self.stop()
-        if self._running is None:
-            self._go_back(id)
-        self._changed()
-
-    def _fetch(self) -> None:
-        """Show the moment that is wanted, as soon as it has been read."""
-        wanted = self._shown if self._previewed is None else self._previewed
-        if wanted is None:
-            if self._newest is not None and self.texture is not self._newest:
-                self._show(self._newest)
-            return
-
-        def here(texture: Texture) -> None:
-            if wanted == (self._shown if self._previewed is None else self._previewed):
-                self._show(texture)
-
-        self._reader.submit("", lambda: self._film.texture(wanted), then=here, failed=lambda e: self._failed("The preview", e))
-
-    def _go_back(self, id: int) -> None:
-        def here(found: tuple[Texture, dict[str, Any] | None]) -> None:
-            if self._running is None and self._kept == id:
-                self._kept = self._shown = self._previewed = None
-                self._newest, self._resume = found
-                self._checkpoint = self._resume
-                self._show(self._newest)
-                self._touched()
-
-        read = lambda: (self._film.texture(id), self._film.checkpoint(id))  # noqa: E731
-        self._reader.submit("", read, then=here, failed=lambda e: self._failed("Going back", e))

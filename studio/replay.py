@@ -111,7 +111,7 @@ def replay(
     assert 1 <= truncation <= steps, truncation
     d_x = _decode_adjoint(painter, rollout.x0, d_pictures)
     latents = float(d_x.norm())
-    share = _share(painter, scene, rollout, d_x, truncation) if probe else None
+    share = (yield from _share(painter, scene, rollout, d_x, truncation)) if probe else None
     reached = 0.0
     for i in reversed(range(first, steps)):
         d_direct, d_prediction = _advance_adjoint(painter, scene, rollout, i, d_x)
@@ -214,12 +214,13 @@ def _network_adjoint(
     return torch.cat(parts) if onward else torch.zeros_like(rollout.entering[i])
 
 
-def _share(painter: Painter, scene: Scene, rollout: Rollout, d_x: Tensor, truncation: int) -> float:
+def _share(painter: Painter, scene: Scene, rollout: Rollout, d_x: Tensor, truncation: int) -> Generator[Progress, None, float]:
     """Norm of the last K predictions' gradients over all predictions', along the scheduler alone (the network is left out)."""
     squares = []
     for i in reversed(range(painter.steps)):
         d_x, d_prediction = _advance_adjoint(painter, scene, rollout, i, d_x)
         squares.append(float(d_prediction.square().sum()))
+        yield Progress("learning", 0, truncation)
     total = sum(squares)
     return math.sqrt(sum(squares[:truncation]) / total) if total > 0 else 0.0
 

@@ -11,18 +11,16 @@ from typing import Any
 import torch
 
 from studio import __version__, device, stages
-from studio.bake import Baker, supersample
 from studio.config import Config
-from studio.coverage import consistency_psnr, coverage, painting_cameras, seam_error
+from studio.coverage import consistency_psnr, seam_error
 from studio.errors import StudioError
+from studio.ground import ground
 from studio.objective import Objective, Term
 from studio.progress import Live, Progress, Result
 from studio.renderers import build as build_renderer
 from studio.reward_views import RewardViews
 from studio.rewards import notes
-from studio.surface.atlas import build_atlas
 from studio.surface.mesh import Mesh, load
-from studio.surface.seams import seams
 from studio.surface.unwrap import needs_unwrap
 from studio.texture import Texture
 
@@ -56,14 +54,7 @@ def run(
 
     with _timed("surface", seconds):
         rasterizer, notice = build_renderer(config.renderer, where)
-        yield Progress("preparing the surface", 0, 4, message=notice or "", mesh=mesh)
-        atlas = build_atlas(mesh, config.atlas_px)
-        yield Progress("preparing the surface", 1, 4, message=stages.told_of_shared(atlas))
-        cameras = painting_cameras(mesh, atlas, count=config.views, max_count=config.max_views)
-        covered = coverage(mesh, atlas, cameras)
-        yield Progress("preparing the surface", 2, 4)
-        error = seams(mesh, atlas)
-        atlas = atlas.to(where)
+        yield Progress("preparing the surface", 0, 5, message=notice or "", mesh=mesh)
         base = Texture.from_mesh(mesh, config.atlas_px).to(where)
 
     with _timed("generator", seconds):
@@ -74,11 +65,9 @@ def run(
             yield Progress("reading the prompt", 1, 1, message=message)
 
     with _timed("bake", seconds):
-        yield Progress("preparing the surface", 3, 4)
-        px = painter.view_px
-        seen = rasterizer.rasterize(mesh, cameras, px)
-        baker = Baker(rasterizer.rasterize(mesh, cameras, px, supersample=supersample(atlas, px)), atlas, shown=seen.mask)
-        yield Progress("preparing the surface", 4, 4)
+        on = yield from ground(mesh, config, where, rasterizer, painter.view_px)
+        atlas, baker = on.atlas, on.baker
+        yield Progress("preparing the surface", 5, 5, message=stages.told_of_shared(atlas))
 
     with _timed("rewards", seconds):
         terms = []
@@ -86,20 +75,20 @@ def run(
             message = "This trainer learns nothing: the rewards are only measured."
             yield Progress("preparing the rewards", 0, len(config.rewards), message=message)
         for i, w in enumerate(config.rewards):
-            terms.append(Term(w.name, w.reward.build(mesh, atlas, where)))
+            terms.append(Term(w.name, on.score(w.reward, mesh)))
             said = notes(terms[-1].score)
             message = " ".join((f"{w.name}:", *said)) if said else ""
             yield Progress("preparing the rewards", i + 1, len(config.rewards), message=message)
     objective = Objective(
         painter=painter,
-        scene=lambda prompt: painter.scene(prompt, seen, baker=baker),
+        scene=lambda prompt: painter.scene(prompt, on.seen, baker=baker),
         baker=baker,
         atlas=atlas,
         base=base,
         terms=terms,
         prompt=config.prompt,
         seed=config.seed,
-        look=RewardViews(mesh, atlas, base, rasterizer, cameras, seed=config.seed),
+        look=RewardViews(mesh, atlas, base, rasterizer, on.cameras, seed=config.seed),
         live=live or (lambda: Live(weights=config.weights())),
         chunk=None if painter.views_meet_inside else 1,
     )
@@ -129,8 +118,8 @@ def run(
         "before": stages.mean(raw_before) or objective.untrained or (steps[0] if steps else raw),
         "after": stages.mean(raw_after) or raw,
         "per_seed": {str(s): {"before": b, "after": a} for s, b, a in zip(seeds, raw_before, raw_after, strict=True)},
-        "coverage": covered,
-        "seam_error": seam_error(texture, error),
+        "coverage": on.covered,
+        "seam_error": seam_error(texture, on.seams),
         "consistency_psnr": consistency_psnr(painted.pictures, baker, painted.texture) if painted else None,
         "seconds": {stage: round(s, 3) for stage, s in seconds.items()},
         "peak_memory_bytes": device.peak_memory_bytes(where),
@@ -147,6 +136,18 @@ def run(
     lora = painter.lora_state() if config.trainer.learns else {}
     result = Result(mesh, texture, frozenset({"base_color"}), report, receipt, before, after, lora)
     yield Progress("done", 1, 1, metrics=raw, texture=texture, mesh=mesh, result=result)
+
+
+def prepare(config: Config, mesh: Mesh) -> Iterator[Progress]:
+    """Prepare and keep what a run of `config` on `mesh` stands on, for the run that follows. Raises as `run` does."""
+    if config.unwrap or needs_unwrap(mesh):
+        return  # other UVs, another surface
+    where = device.device(config.device)
+    painter = config.generator.build(device=where)
+    on = yield from ground(mesh, config, where, build_renderer(config.renderer, where)[0], painter.view_px)
+    for i, w in enumerate(config.rewards):
+        on.score(w.reward, mesh)
+        yield Progress("preparing the rewards", i + 1, len(config.rewards))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from studio import device
 from studio.camera import Camera
 from studio.config import Config, parse
 from studio.film import Film
-from studio.progress import Live, Progress, Result
+from studio.progress import Live, Progress
 from studio.worker import Worker
 
 if TYPE_CHECKING:
@@ -56,24 +56,35 @@ class Seen:
 class Running:
     """A run on its thread. Attributes are replaced whole by the worker, so the window may read them at any time."""
 
-    def __init__(self, config: Config, mesh: Mesh, live: Live, film: Film, *, resume: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        mesh: Mesh,
+        live: Live,
+        film: Film,
+        *,
+        resume: Mapping[str, Any] | None = None,
+        after: Worker[Seen] | None = None,
+    ) -> None:
+        """`resume`: the checkpoint to continue from; `after`: a run that must have ended before this one begins."""
         self.config, self.live, self.film = config, live, film
         self.mesh = mesh
         """The mesh that `texture` belongs to: unwrapped, where that was needed."""
         self.texture: Texture | None = None
+        self.whole: tuple[Texture, dict[str, Any] | None] | None = None
+        """The newest texture that is not half denoised, and what can be continued from it."""
         self.views: np.ndarray | None = None
         """[V, h, w, 3] float32."""
         self.heat: Mapping[str, Tensor] = {}
         self.checkpoint: dict[str, Any] | None = None
         """What the newest iteration can be continued from."""
-        self.result: Result | None = None
         self.before: Texture | None = None
         """What an unwrapped mesh looked like before it was painted."""
         self.began = False
         """There is something to see."""
         self.single = self.single_done = False
         """Pause after the iteration that is being worked on; whether that has happened."""
-        self._resume = resume
+        self._resume, self._after = resume, after
         self._last: Progress | None = None
         self._viewer: Viewer | None = None
         self.worker: Worker[Seen] = Worker(self._steps)
@@ -83,6 +94,9 @@ class Running:
         self.worker.hold(min(seconds, HOLD_S))
 
     def _steps(self) -> Iterator[Seen]:
+        while self._after is not None and not self._after.join(0.1):
+            yield Seen("waiting for the last run to end", 0, 1, 0.1)
+        self._after = None
         import torch
 
         from studio.run import run
@@ -115,6 +129,8 @@ class Running:
             raise
         finally:
             steps.close()
+            if where.type == "cuda":
+                torch.cuda.empty_cache()  # other programs may need it while this one only shows
 
     def _note(self, progress: Progress) -> bool:
         """Leave what this moment brought where the window finds it; True when an iteration ended."""
@@ -130,13 +146,15 @@ class Running:
         if progress.heat:
             self.heat = {name: t.cpu() for name, t in progress.heat.items()}
         if progress.result is not None:
-            self.result = progress.result
             step, metrics = (self._last.step, self._last.metrics) if self._last else (0, {})
+            if self.texture is not None:
+                self.whole = self.texture, self.checkpoint
             self._last = replace(progress, step=step, metrics={**metrics, **progress.metrics})
         if progress.checkpoint is None:
             return False
+        assert self.texture is not None
         self.checkpoint = progress.checkpoint()  # at once: at a later step the optimiser has moved on
-        self._last = progress
+        self.whole, self._last = (self.texture, self.checkpoint), progress
         if self.film.wants(progress.step):
             self._remember(progress)
         if self.single:

@@ -26,6 +26,7 @@ from studio.painting import Pace, Painting, State
 from studio.problem import Problem
 from studio.project import Project
 from studio.running import thumbnail
+from studio.showing import Showing
 
 if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
@@ -41,18 +42,20 @@ STOP_S = 2.0
 Health = list[tuple[str, str, bool]]
 
 
-class Session(Editing, Painting, Filing):
+class Session(Editing, Showing, Painting, Filing):
     """One window's document, run and files."""
 
     def __init__(self, config: Config | None = None) -> None:
         """With a bundled sample mesh, which `begin` loads."""
         Editing.__init__(self, Document(resources.sample(SAMPLE), config or parse(preset(PRESET))))
+        Showing.__init__(self)
         Painting.__init__(self)
         Filing.__init__(self)
+        self.revision = 0
+        """Grows with every visible change."""
         self.health: Health = []
         """(label, value in words, whether it deserves attention) of the mesh."""
         self._loader, self._engine = Desk("loader"), Desk("engine")
-        self._warmed = False
         self._mesh_path: Path | None = None
         """The file that `mesh` was read from, or is being read from."""
         self._own_uv: np.ndarray | None = None
@@ -96,16 +99,6 @@ class Session(Editing, Painting, Filing):
 
     def _desks(self) -> tuple[Desk, ...]:
         return self._loader, self._engine, self._writer, self._reader
-
-    def say(self, text: str) -> None:
-        """A sentence for the status line."""
-        self.messages.append(text)
-        self._changed()
-
-    @property
-    def status(self) -> str:
-        """The last message."""
-        return self.messages[-1] if self.messages else ""
 
     def _changed(self) -> None:
         self.revision += 1
@@ -184,14 +177,14 @@ class Session(Editing, Painting, Filing):
             if self.mesh is mesh and self.before is None:
                 self.before = texture
                 if self._newest is None:
-                    self._newest = texture
+                    self._newest = self._whole = texture
                     self._show(texture)
 
         self._engine.submit("loading the engine", plain, then=here, failed=lambda e: self._failed("Showing the mesh", e))
-        if not self._warmed:
-            self._warmed = True
-            warm = self.config.generator.warm
-            self._engine.submit("loading the generator", lambda: _warm(warm), failed=lambda e: self._failed("Loading", e))
+        config = self.config
+        ready = lambda: _warm(mesh, config, lambda: self.mesh is mesh and self._running is None)  # noqa: E731
+        # What goes wrong here goes wrong again in the run, and is told there.
+        self._engine.submit("making ready to paint", ready, failed=lambda e: None)
         if self._waiting is not None:
             self._begin(single=self._waiting)
         self._changed()
@@ -207,7 +200,7 @@ class Session(Editing, Painting, Filing):
         self.curves, self.markers = {name: list(curve) for name, curve in project.curves.items()}, list(project.markers)
         self._checkpoint = dict(project.checkpoint) if project.checkpoint else None
         if project.texture is not None and thumb is not None:
-            self._newest = project.texture
+            self._newest = self._whole = project.texture
             iteration = max((i for curve in self.curves.values() for i, _ in curve), default=0)
             scores = {name: curve[-1][1] for name, curve in self.curves.items() if curve}
             self._film.add(iteration, project.texture, thumb, scores, self._checkpoint)
@@ -225,7 +218,7 @@ class Session(Editing, Painting, Filing):
         return Project(
             Document(self.document.mesh, config),
             self.mesh,
-            self.texture if self._shown is not None else self._newest,
+            self.texture if self._shown is not None else self._whole,
             self.mesh.corner_uv if self.mesh is not None and laid_out else None,
             state.get("trainer", {}).get("lora", {}),
             self._checkpoint,
@@ -243,9 +236,12 @@ def _read(path: Path) -> tuple[Mesh, Health]:
     return mesh, health(mesh).rows()
 
 
-def _warm(generator: Callable[[], None]) -> None:
-    """Import what a run needs, so that the first one need not wait for it."""
-    import studio.run
+def _warm(mesh: Mesh, config: Config, wanted: Callable[[], bool]) -> None:
+    """Do what a run does first, so that it need not: import the engine and the generator, prepare the mesh's surface."""
     import studio.view  # noqa: F401
+    from studio.run import prepare
 
-    generator()
+    config.generator.warm()
+    for _ in prepare(config, mesh):
+        if not wanted():
+            break

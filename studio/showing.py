@@ -1,0 +1,176 @@
+"""The part of a session that is looked at: textures, views, heat maps, the film of the run, messages and problems."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from studio.desk import Desk
+from studio.film import Film, Moment
+from studio.problem import Problem, problem
+from studio.running import Running
+from studio.store import Store
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from studio.surface.mesh import Mesh
+    from studio.texture import Texture
+
+
+class Showing(ABC):
+    """What there is to see. Belongs to the main thread; moments of the film are read on a thread of its own."""
+
+    _running: Running | None
+
+    def __init__(self) -> None:
+        self.mesh: Mesh | None = None
+        self.texture: Texture | None = None
+        """What is shown: the newest, also while it is denoised, or a moment of the film."""
+        self.texture_id = 0
+        self.before: Texture | None = None
+        """The texture the mesh came with, or the one at the last start."""
+        self.views: np.ndarray | None = None
+        """[V, h, w, 3] float32, the newest guess of the generator's views."""
+        self.views_id = 0
+        self.problems: deque[Problem] = deque()
+        self.messages: deque[str] = deque(maxlen=200)
+
+        self._reader = Desk("reader")
+        self._store = Store()
+        self._film = Film(self._store)
+        self._newest: Texture | None = None
+        self._whole: Texture | None = None
+        """The newest texture that was not stopped half denoised: what is saved and exported."""
+        self._heats: Mapping[str, Tensor] = {}
+        self._heat: str | None = None
+        self._previewed: int | None = None
+        self._shown: int | None = None
+        self._kept: int | None = None
+        self._resume: dict[str, Any] | None = None
+        """What the next start continues from."""
+        self._checkpoint: dict[str, Any] | None = None
+        """What `_whole` could be continued from, its LoRA and journal among it."""
+
+    @abstractmethod
+    def _changed(self) -> None:
+        """Something that is shown has changed."""
+
+    @abstractmethod
+    def _touched(self) -> None:
+        """There is something new that is worth saving."""
+
+    @abstractmethod
+    def _tell(self) -> None:
+        """Let the run know of new settings."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the run."""
+
+    def say(self, text: str) -> None:
+        """A sentence for the status line."""
+        self.messages.append(text)
+        self._changed()
+
+    @property
+    def status(self) -> str:
+        """The last message."""
+        return self.messages[-1] if self.messages else ""
+
+    def _failed(self, doing: str, error: BaseException) -> None:
+        self.problems.append(problem(doing, error))
+        self._changed()
+
+    def _show(self, texture: Texture) -> None:
+        self.texture, self.texture_id = texture, self.texture_id + 1
+        self._changed()
+
+    def _look(self, running: Running) -> None:
+        """Take the newest pictures of a run."""
+        if running.mesh is not self.mesh:
+            self.mesh, self.before = running.mesh, running.before
+        if running.views is not None and running.views is not self.views:
+            self.views, self.views_id = running.views, self.views_id + 1
+        self._heats = running.heat or self._heats
+        if running.whole is not None:
+            self._whole, self._checkpoint = running.whole
+        if running.texture is not None and running.texture is not self._newest:
+            self._newest = running.texture
+            if self._previewed is None and self._shown is None:
+                self._show(running.texture)
+
+    def _settle(self, running: Running) -> None:
+        """The run has ended: what it left half denoised gives way to its last whole texture, if it made one."""
+        self._look(running)
+        if running.whole is None:
+            self._whole = running.texture or self._whole
+        elif self._whole is not self._newest:
+            self._newest = self._whole
+            self._fetch()
+
+    def heat(self, name: str) -> Tensor | None:
+        """The newest length of a reward's texture gradient [S, 1, T, T]; None before there is one."""
+        return self._heats.get(name)
+
+    def watch_heat(self, name: str | None) -> None:
+        """Ask the run for the gradient of this reward, also when its weight is 0."""
+        self._heat = name
+        self._tell()
+
+    # -- film ---------------------------------------------------------------------------------------------------------------
+
+    @property
+    def film(self) -> list[Moment]:
+        """The run's moments, oldest first."""
+        return list(self._film.moments)
+
+    def preview(self, id: int | None) -> None:
+        """Show a moment while the pointer rests on it; None shows again what was shown before."""
+        if id != self._previewed:
+            self._previewed = id
+            self._fetch()
+
+    def show_moment(self, id: int | None) -> None:
+        """Show a moment until another is chosen; None shows the newest."""
+        self._shown = id
+        self._fetch()
+
+    def keep(self, id: int) -> None:
+        """Make a moment current: its texture is the newest, and the next start continues from it. A run that is going on ends."""
+        self._film.keep(id)
+        self._kept = id
+        self.stop()
+        if self._running is None:
+            self._go_back(id)
+        self._changed()
+
+    def _fetch(self) -> None:
+        """Show the moment that is wanted, as soon as it has been read."""
+        wanted = self._shown if self._previewed is None else self._previewed
+        if wanted is None:
+            if self._newest is not None and self.texture is not self._newest:
+                self._show(self._newest)
+            return
+
+        def here(texture: Texture) -> None:
+            if wanted == (self._shown if self._previewed is None else self._previewed):
+                self._show(texture)
+
+        self._reader.submit("", lambda: self._film.texture(wanted), then=here, failed=lambda e: self._failed("The preview", e))
+
+    def _go_back(self, id: int) -> None:
+        def here(found: tuple[Texture, dict[str, Any] | None]) -> None:
+            if self._running is None and self._kept == id:
+                self._kept = self._shown = self._previewed = None
+                self._newest, self._resume = found
+                self._whole, self._checkpoint = found
+                self._show(self._newest)
+                self._touched()
+
+        read = lambda: (self._film.texture(id), self._film.checkpoint(id))  # noqa: E731
+        self._reader.submit("", read, then=here, failed=lambda e: self._failed("Going back", e))
