@@ -200,6 +200,20 @@ class Painting(ABC):
         own = {name: getattr(config.trainer, name, None) for name in edits.LIVE_TRAINER_KNOBS} if same else {}
         return Live(weights=config.weights(), prompt=config.prompt, heat=self._heat, watched=True, **own)
 
+    def watch_heat(self, name: str | None) -> None:
+        """Ask the run for the gradient of this reward, also when its weight is 0."""
+        self._heat = name
+        self._tell()
+
+    def keep(self, id: int) -> None:
+        """Make a moment current: its texture is the newest, and the next start continues from it. A run that is going on ends."""
+        self._film.keep(id)
+        self._kept = id
+        self.stop()
+        if self._running is None:
+            self._go_back(id)
+        self._changed()
+
     def _tell(self) -> None:
         """Let the run know of new settings."""
         if self._running is not None and self.config.prompt.strip():

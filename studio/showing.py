@@ -64,14 +64,6 @@ class Showing(ABC):
     def _touched(self) -> None:
         """There is something new that is worth saving."""
 
-    @abstractmethod
-    def _tell(self) -> None:
-        """Let the run know of new settings."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """End the run."""
-
     def say(self, text: str) -> None:
         """A sentence for the status line."""
         self.messages.append(text)
@@ -117,11 +109,6 @@ class Showing(ABC):
         """The newest length of a reward's texture gradient [S, 1, T, T]; None before there is one."""
         return self._heats.get(name)
 
-    def watch_heat(self, name: str | None) -> None:
-        """Ask the run for the gradient of this reward, also when its weight is 0."""
-        self._heat = name
-        self._tell()
-
     # -- film ---------------------------------------------------------------------------------------------------------------
 
     @property
@@ -139,15 +126,6 @@ class Showing(ABC):
         """Show a moment until another is chosen; None shows the newest."""
         self._shown = id
         self._fetch()
-
-    def keep(self, id: int) -> None:
-        """Make a moment current: its texture is the newest, and the next start continues from it. A run that is going on ends."""
-        self._film.keep(id)
-        self._kept = id
-        self.stop()
-        if self._running is None:
-            self._go_back(id)
-        self._changed()
 
     def _fetch(self) -> None:
         """Show the moment that is wanted, as soon as it has been read."""
