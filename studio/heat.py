@@ -9,6 +9,20 @@ import numpy as np
 HOTTEST = 0.99
 """The hottest colour stands for this percentile of what is not zero: a few texels must not make the rest look cold."""
 
+CLAY = (0.66, 0.635, 0.60)
+"""sRGB of a surface without heat."""
+FADE = 0.125
+"""Below this part of the hottest value the colours run out into clay."""
+
+
+@cache
+def on_clay(count: int = 256) -> np.ndarray:
+    """From nothing to hot [count, 3] float32 sRGB, as the surface shows it: clay, then `heat_colours`; read-only."""
+    share = np.minimum(np.linspace(0, 1 / FADE, count, dtype=np.float32), 1)[:, None]
+    colours = (np.array(CLAY, np.float32) * (1 - share) + heat_colours(count) * share).astype(np.float32)
+    colours.setflags(write=False)
+    return colours
+
 
 @cache
 def heat_colours(count: int = 256) -> np.ndarray:

@@ -20,7 +20,7 @@ from torch import Tensor
 from studio import environment
 from studio.backdrop import backdrop
 from studio.errors import unknown
-from studio.heat import HOTTEST, heat_colours
+from studio.heat import CLAY, HOTTEST, on_clay
 from studio.pixels import Mipmaps, Model, Places
 from studio.renderers import Band, build
 from studio.shade import checker, filmic
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
 
-CLAY, CLAY_ROUGHNESS = (0.66, 0.635, 0.60), 0.62
+CLAY_ROUGHNESS = 0.62
 WIRE = ((0.10, 0.097, 0.09), (0.914, 0.894, 0.847))
 """Edges are dark on bright surfaces and bright on dark ones."""
 BAND_PIXELS = {"cpu": 1 << 16}
@@ -172,10 +172,9 @@ class Viewer:
     def _heated(self, shot: Shot, places: Places, heat: Tensor) -> Tensor:
         """sRGB [n, 3] of clay in the colours of `heat`."""
         level = self._mips(heat, lambda: heat / _strong(heat))(places.taps(heat.shape[-1])).clamp(0, 1)
-        table = torch.tensor(heat_colours(), device=self.device)
+        table = torch.tensor(on_clay(), device=self.device)
         colours = table[(level[:, 0] * (len(table) - 1)).round().long()]
-        clay = torch.lerp(level.new_tensor(CLAY).expand_as(colours), colours, (level * 8).clamp(max=1))
-        return _shown(shot, places.lighting(clay, torch.full_like(level, CLAY_ROUGHNESS), torch.zeros_like(level)))
+        return _shown(shot, places.lighting(colours, torch.full_like(level, CLAY_ROUGHNESS), torch.zeros_like(level)))
 
     def _mips(self, source: Texture | Tensor, texels: Callable[[], Tensor]) -> Mipmaps:
         """The mipmaps of a texture or a heat map; the last three are kept."""

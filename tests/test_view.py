@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from studio import environment, resources, view
-from studio.camera import Camera
+from studio.camera import Camera, between, framed
 from studio.errors import StudioError
 from studio.heat import heat_colours
 from studio.renderers import build
@@ -166,6 +166,17 @@ def test_heat_is_clay_where_it_is_cold_and_scaled_to_its_hottest_percent() -> No
     assert np.median(np.abs(drawn("quad", heat=spike) - hot)) < 0.01
     lightness = heat_colours() @ np.array([0.2, 0.7, 0.1])
     assert (np.diff(lightness) > 0).all()
+
+
+def test_framing_shows_all_of_the_mesh_and_flights_take_the_shorter_way() -> None:
+    points = loaded("mug")[0].vertices
+    for start in (Camera(200, 35), Camera(10, -80, target=(1, 1, 1), distance=0.3), Camera(75, 10, orthographic=True)):
+        for aspect in (0.5, 2.0):
+            camera = framed(start, points, aspect=aspect)
+            x, y, _, w = camera.T_clip_world() @ np.concatenate([points, np.ones((len(points), 1))], 1).T
+            assert max(np.abs(x / w / aspect).max(), np.abs(y / w).max()) == pytest.approx(0.84, abs=1e-3)
+    way = [between(Camera(350, 0, distance=1), Camera(20, 40, distance=4), t) for t in (0, 0.5, 1)]
+    assert [c.azimuth_deg for c in way] == [350, 5, 20] and [c.distance for c in way] == [1, 2, 4]
 
 
 @pytest.mark.parametrize("channel", CHANNELS)

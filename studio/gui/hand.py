@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from studio.gui.viewport import Canvas
 
 LEFT, RIGHT, MIDDLE = dpg.mvMouseButton_Left, dpg.mvMouseButton_Right, dpg.mvMouseButton_Middle
+BUTTONS = LEFT, RIGHT, MIDDLE
 ORBIT_DEG = 240.0
 """A drag over the viewport's height turns so far."""
 CLICK_PX = 4
@@ -53,7 +54,7 @@ class Hand:
         self._deed: Deed | None = None
         self._button = LEFT
         self._at = self._from = (0.0, 0.0)
-        self._down = {LEFT: False, RIGHT: False, MIDDLE: False}
+        self._down = dict.fromkeys(BUTTONS, False)
         self._wheel = 0.0
         with dpg.handler_registry() as self._handlers:
             dpg.add_mouse_wheel_handler(callback=lambda _, amount: self._scroll(amount))

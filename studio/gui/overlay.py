@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dearpygui.dearpygui as dpg
 
 from studio.gui.theme import BONE, CHARCOAL, VERDIGRIS, Colour, rgba
-from studio.heat import heat_colours
+from studio.heat import on_clay
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,7 +166,7 @@ def _legend(layer: int | str, theme: Theme, scene: Scene) -> None:
     width, left, top = px(188), px(16), size[1] - px(74)
     _ground(layer, theme, (left - px(8), top - px(8)), (left + width + px(8), top + px(58)))
     dpg.draw_text((left, top - px(2)), title, size=px(15), color=BONE, parent=layer)
-    bar, colours = top + px(22), _bytes(heat_colours(32))
+    bar, colours = top + px(22), _bytes(on_clay(48))
     for i, (low, high) in enumerate(zip(colours[:-1], colours[1:], strict=True)):
         a, b = (left + width * (i + k) / (len(colours) - 1) for k in (0, 1))
         corners = [low, high, high, low]

@@ -14,7 +14,7 @@ import dearpygui.dearpygui as dpg
 from studio.camera import Camera, between, framed, orbit, pan, zoom
 from studio.errors import unknown
 from studio.gui.easel import Easel
-from studio.gui.hand import Hand
+from studio.gui.hand import BUTTONS, Hand
 from studio.gui.overlay import OUTSIDE, Overlay, Scene
 from studio.gui.painter import Request
 from studio.shot import CHANNELS, Shot
@@ -50,11 +50,10 @@ class Canvas:
         """The reward whose heat map is shown."""
         self.turntable = False
         self._idle_turn = True
-        self._before = False
-        self._split = 0.5
+        self._before, self._split = False, 0.5
         self._flight: tuple[Camera, Camera, float] | None = None
         self._moved = self._ticked = 0.0
-        self._mouse = OUTSIDE
+        self._mouse, self._free = OUTSIDE, False
         self._mesh: Mesh | None = None
         self._list = dpg.add_drawlist(1, 1, parent=parent, tag="viewport")
         dpg.bind_item_font(self._list, app.theme.text)
@@ -176,7 +175,7 @@ class Canvas:
 
     @property
     def fps(self) -> float:
-        """Pictures shown during the last second."""
+        """As `Easel.fps`."""
         return self._easel.fps
 
     @property
@@ -229,12 +228,13 @@ class Canvas:
             self._move(self._whole(replace(HOME, orthographic=self.shot.camera.orthographic)))
 
     def _input(self) -> None:
-        left, top = dpg.get_item_rect_min(self._list) if dpg.is_item_visible(self._list) else (0, 0)
-        x, y = dpg.get_mouse_pos(local=False)
+        (left, top), (x, y) = dpg.get_item_pos(self._parent), dpg.get_mouse_pos(local=False)
         at = (x - left, y - top)
         inside = 0 <= at[0] < self.size[0] and 0 <= at[1] < self.size[1]
         self._mouse = at if inside else OUTSIDE
-        self._hand.update(at, over=inside and dpg.is_item_hovered(self._parent) and not self._app.dragging_edge)
+        if not any(map(dpg.is_mouse_button_down, BUTTONS)):  # with a button down Dear ImGui calls nothing hovered
+            self._free = dpg.is_item_hovered(self._parent)
+        self._hand.update(at, over=inside and self._free and not self._app.dragging_edge)
 
     def _animate(self, now: float) -> None:
         passed, self._ticked = min(0.1, now - self._ticked), now
