@@ -26,3 +26,8 @@ def close(app: App, gap: float) -> int | str:
         dpg.add_theme_style(dpg.mvStyleVar_ItemSpacing, app.theme.px(GRID), app.theme.px(gap))
         dpg.add_theme_style(dpg.mvStyleVar_FramePadding, app.theme.px(GRID), 0)  # a line of text is as high as a field
     return theme
+
+
+def measurable(app: App) -> bool:
+    """Whether texts can be measured: fonts are loaded with the first frame that knows them."""
+    return all(dpg.get_text_size("m", font=font) is not None for font in (app.theme.text, app.theme.small, app.theme.large))

@@ -13,7 +13,7 @@ from studio import resources
 from studio.gui.choice import Choice, Entry
 from studio.gui.panels import Panel
 from studio.gui.panels._pictures import Shelf
-from studio.gui.panels._room import close, room
+from studio.gui.panels._room import close, measurable, room
 from studio.gui.panels._thumbnails import picture, samples
 from studio.gui.panels._words import fitted, named
 from studio.gui.theme import FIELD, FIELD_ACTIVE, GRID, VERDIGRIS
@@ -28,7 +28,6 @@ RING = 2
 """Unscaled pixels of the frame around a sample's picture."""
 NOTES = 2
 """So many repairs are told here, the others in the Health tab."""
-PROJECT = ".patina"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class _Mesh:
         with dpg.group(parent=parent):
             with dpg.group(horizontal=True):
                 tip = "Open a mesh: GLB, glTF, OBJ, PLY or STL. Key: Ctrl+O"
-                theme.button("Open …", tip, self._open, tag="mesh.open", width=px(88))
+                theme.button("Open …", tip, app.dialogs.open_mesh, tag="mesh.open", width=px(88))
                 tip = "Meshes and projects that were opened before."
                 Choice(app, "mesh.recent", tip, self._recents, self._open_recent, label="Recent")
             with dpg.group() as about:
@@ -108,9 +107,6 @@ class _Mesh:
 
     # -- callbacks ----------------------------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        self._app.dialogs.open_mesh()
-
     def _open_sample(self, sender: int | str, value: Any, name: str) -> None:
         self._app.session.open_sample(name)
 
@@ -120,8 +116,7 @@ class _Mesh:
         return [Entry(str(p), p.name, str(p.parent)) for p in paths] or [none]
 
     def _open_recent(self, name: str) -> None:
-        path, session = Path(name), self._app.session
-        (session.open_project if path.suffix == PROJECT else session.open)(path)
+        self._app.dialogs.open_path(Path(name))
 
     def _health(self) -> None:
         if self._app.layout == "3d":
@@ -133,7 +128,7 @@ class _Mesh:
     def update(self) -> None:
         session, wide = self._app.session, room(self._app)
         state = (session.revision, session.loading, wide)
-        if state == self._seen or dpg.get_text_size("m") is None:
+        if state == self._seen or not measurable(self._app):
             return
         if wide != self._room:
             self._room = wide

@@ -13,7 +13,7 @@ from studio.gui.chips import Chip, chips, joined, replaced, rows, without, wrapp
 from studio.gui.choice import Choice, Entry
 from studio.gui.panels import Panel
 from studio.gui.panels._pictures import Shelf
-from studio.gui.panels._room import close, room
+from studio.gui.panels._room import close, measurable, room
 from studio.gui.panels._thumbnails import die, materials, picture
 from studio.gui.theme import ASH, BONE, COPPER, FIELD, FIELD_ACTIVE, FIELD_HOVER, GRID, LINE, PANEL, TEXT_PX, VERDIGRIS, Colour
 
@@ -189,7 +189,7 @@ class _Prompt:
         typing = dpg.is_item_active("prompt.text")
         text = " ".join(dpg.get_value("prompt.text").split()) if typing else config.prompt
         state = (typing, text, config.seed, config.generator, wide)
-        if state == self._seen or dpg.get_text_size("m") is None:
+        if state == self._seen or not measurable(self._app):
             return
         self._seen = state
         px = self._app.theme.px

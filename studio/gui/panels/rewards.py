@@ -14,7 +14,7 @@ from studio.gui.choice import Choice, Entry
 from studio.gui.form import Form, spoken
 from studio.gui.panels import Panel
 from studio.gui.panels._part import entries
-from studio.gui.panels._room import room
+from studio.gui.panels._room import measurable, room
 from studio.gui.panels._swatches import Swatches, colour_knobs
 from studio.gui.panels._words import fitted, named, number
 from studio.gui.theme import ASH, BONE, CURVES, FIELD, GRID, SMALL_PX, Colour
@@ -93,7 +93,7 @@ class _Rewards:
         session, canvas, wide = self._app.session, self._app.canvas, room(self._app)
         heat = getattr(canvas, "heat", None)
         state = (session.revision, heat, wide)
-        if state == self._seen or dpg.get_text_size("m") is None:
+        if state == self._seen or not measurable(self._app):
             return
         self._seen = state
         config = session.document.config
@@ -156,7 +156,6 @@ class _Row:
                 self._swatches = {k: self._colours(k) for k in coloured}
                 self._form = Form(app, dpg.add_group(), tag, weighted.reward, only=plain, label_px=LABEL) if plain else None
                 theme.button("✗  Remove", "Take this reward out of the list.", self._remove, kind="quiet", tag=f"{tag}.remove")
-            dpg.add_spacer(height=0)
         dpg.bind_item_font(f"{tag}.spark", theme.small)
         dpg.bind_item_font(f"{tag}.share", theme.small)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dearpygui.dearpygui as dpg
 
+from studio.gui.commands import command
 from studio.gui.panels import Panel
 from studio.gui.panels._part import waiting
-from studio.gui.panels._room import close
+from studio.gui.panels._room import close, measurable
 from studio.gui.panels._words import duration, fitted, memory, pace
-from studio.gui.theme import GRID
+from studio.gui.theme import GRID, LINE
 
 if TYPE_CHECKING:
     from studio.gui.app import App
@@ -31,6 +33,7 @@ BUTTON = {
     "paused": "▶   Resume",
     "stopping": "Stopping …",
 }
+COMMANDS = {"start": "run.toggle", "step": "run.step", "stop": "run.stop"}
 
 
 @dataclass(frozen=True)
@@ -73,22 +76,26 @@ def saying(state: str, now: Pace) -> tuple[str, str]:
     return where, "  ·  ".join(s for s in speed if s)
 
 
+def _tip(name: str) -> str:
+    return f"{command(name).tip} Key: {command(name).chords[0]}"
+
+
 class _Run:
     def __init__(self, app: App, parent: int | str) -> None:
         self._app = app
         self._seen: tuple[Any, ...] = ()
         self._state = ""
         theme, px = app.theme, app.theme.px
+        dpg.draw_line((-px(12), -px(GRID)), (4 * px(NARROW), -px(GRID)), color=LINE, thickness=1, parent=parent)
         with dpg.group(parent=parent):
             with dpg.group(horizontal=True):
-                tip = "Begin, hold, or go on."
-                theme.button(BUTTON["idle"], tip, self._main, kind="primary", tag="run.start", height=px(TALL))
-                theme.button("⏭  Step", "One iteration, then pause.", app.session.step, tag="run.step", height=px(TALL))
-                tip = "End the run at its next step; what it made stays."
-                theme.button("■  Stop", tip, app.session.stop, tag="run.stop", height=px(TALL))
+                for tag, name in COMMANDS.items():
+                    theme.button("", _tip(name), partial(self._do, name), tag=f"run.{tag}", height=px(TALL))
+            dpg.bind_item_theme("run.start", theme.primary)
             dpg.bind_item_font("run.start", theme.strong)
-            dpg.add_progress_bar(tag="run.progress", width=-1, height=px(BAR), show=False)
-            theme.tip("run.progress", "How much of the run is done.")
+            with dpg.group(tag="run.done", show=False):  # a tooltip of its own would go on without a hidden bar
+                dpg.add_progress_bar(tag="run.progress", width=-1, height=px(BAR))
+                theme.tip("run.progress", "How much of the run is done.")
             with dpg.group() as lines:
                 theme.note("", tag="run.forecast")
                 theme.note("", tag="run.where")
@@ -96,35 +103,32 @@ class _Run:
                 theme.note("", tag="run.pending")
             dpg.bind_item_theme(lines, close(app, 4))
 
-    def _main(self) -> None:
-        session = self._app.session
-        {"preparing": session.pause, "running": session.pause, "paused": session.resume}.get(session.state, session.start)()
-        self._app.wake()
+    def _do(self, name: str) -> None:
+        command(name).act(self._app)
 
     def update(self) -> None:
         """Follow the session."""
         session, px = self._app.session, self._app.theme.px
         wide = dpg.get_item_width("zone.run") or 0
         state = (session.revision, session.loading, wide)
-        if state == self._seen or dpg.get_text_size("m") is None:
+        if state == self._seen or not measurable(self._app):
             return
         self._seen = state
         active = session.state in ("preparing", "running", "paused", "stopping")
         narrow = wide < px(NARROW)
         small = px(ICON if narrow else SMALL)
-        moving, ending = session.state in ("preparing", "running", "paused"), session.state == "stopping"
-        room = wide - px(24) - 2 * (small + px(GRID))
-        dpg.configure_item("run.start", width=room, label=BUTTON[session.state], enabled=not ending)
-        dpg.configure_item("run.step", width=small, label="⏭" if narrow else "⏭  Step", enabled=not ending)
-        dpg.configure_item("run.stop", width=small, label="■" if narrow else "■  Stop", enabled=moving)
-        for tag in ("progress", "where", "pace", "pending"):
+        sizes = {"start": wide - px(24) - 2 * (small + px(GRID)), "step": small, "stop": small}
+        labels = {"start": BUTTON[session.state], "step": "⏭" if narrow else "⏭  Step", "stop": "■" if narrow else "■  Stop"}
+        for tag, name in COMMANDS.items():
+            dpg.configure_item(f"run.{tag}", width=sizes[tag], label=labels[tag], enabled=command(name).enabled(self._app))
+        for tag in ("done", "where", "pace", "pending"):
             dpg.configure_item(f"run.{tag}", show=active)
         dpg.configure_item("run.forecast", show=not active)
         if active:
             dpg.set_value("run.progress", progress(session.pace))
             small = self._app.theme.small
-            lines = dict(zip(("where", "pace", "pending"), (*saying(session.state, session.pace), waiting(session.pending())), strict=True))
-            for tag, line in lines.items():
+            lines = *saying(session.state, session.pace), waiting(session.pending())
+            for tag, line in zip(("where", "pace", "pending"), lines, strict=True):
                 dpg.set_value(f"run.{tag}", fitted(line, wide - px(24), lambda text: dpg.get_text_size(text, font=small)[0]))
         else:
             dpg.set_value("run.forecast", expectation(session))
