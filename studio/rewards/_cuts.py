@@ -38,13 +38,15 @@ class Cuts(nn.Module):
         super().__init__()
         atlas = atlas.to("cpu")
         cuts = seams(mesh, atlas)
-        if not len(cuts.length):
+        sides = [_read(atlas, i.long(), w) for i, w in zip(cuts.index, cuts.weight, strict=True)]
+        kept = sides[0][2] & sides[1][2]  # charts too small for a texel of their own have nothing to say
+        length = cuts.length[kept]
+        if not len(length):
             problem = f"'{mesh.name}' has no seams: its atlas is one piece that hangs together everywhere."
             raise StudioError(problem, "Leave the seam reward out for this mesh.")
-        sides = [_read(atlas, i.long(), w) for i, w in zip(cuts.index, cuts.weight, strict=True)]
-        self.register_buffer("index", torch.stack([s[0] for s in sides]), persistent=False)
-        self.register_buffer("weight", torch.stack([s[1] for s in sides]), persistent=False)
-        self.register_buffer("length", cuts.length / cuts.length.sum().clamp(min=1e-30), persistent=False)
+        self.register_buffer("index", torch.stack([s[0][kept] for s in sides]), persistent=False)
+        self.register_buffer("weight", torch.stack([s[1][kept] for s in sides]), persistent=False)
+        self.register_buffer("length", length / length.sum().clamp(min=1e-30), persistent=False)
 
     def forward(self, look: Look) -> Tensor:
         """The score of a look, a scalar ≤ 0."""
@@ -53,8 +55,9 @@ class Cuts(nn.Module):
         return -(robust(sides[:, 0] - sides[:, 1]) @ self.length.to(texels.dtype)).mean()
 
 
-def _read(atlas: Atlas, index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """How the colour at a cut is read from its chart alone: (texels [n, k], weights [n, k]) from bilinear taps [n, 4].
+def _read(atlas: Atlas, index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How the colour at a cut is read from its chart alone: (texels [n, k], weights [n, k], whether it can be [n]) from bilinear
+    taps [n, 4].
 
     The gutter beyond the cut only repeats the chart's own colours, half a texel late. So a plane is fitted to the nearest texels
     of the chart and followed to the cut.
@@ -76,11 +79,11 @@ def _read(atlas: Atlas, index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     distance, found = distance.reshape(len(place), k), found.reshape(len(place), k)
     own = distance < far / 2
     share = np.where(own, np.exp(-0.5 * (np.where(own, distance, 0) / 1.5) ** 2), 0)
-    share /= share.sum(1, keepdims=True)
+    share /= np.maximum(share.sum(1, keepdims=True), 1e-30)
     away = points[found][..., :2] - place[:, None]
     centre = np.einsum("nk,nkc->nc", share, away)
     off = away - centre[:, None]
     spread = np.einsum("nk,nki,nkj->nij", share, off, off) + RIDGE**2 * np.eye(2)
     slope = np.einsum("nij,nkj->nki", np.linalg.inv(spread), off) * share[..., None]
     read = share - np.einsum("nki,ni->nk", slope, centre)
-    return torch.from_numpy(known[found]), torch.from_numpy(read).float()
+    return torch.from_numpy(known[found]), torch.from_numpy(read).float(), torch.from_numpy(own.any(1))
