@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from studio import environment
@@ -101,6 +102,8 @@ class Viewer:
                 if not shot.backdrop:
                     mean[:, :3] /= mean[:, 3:].clamp(min=1e-6)
                 torch.from_numpy(picture[rows]).copy_(mean.reshape(band.rows, band.width, 4))  # fast into pinned memory
+            if shot.samples == 1 and shot.backdrop:
+                frame.soften(torch.from_numpy(picture))
         return picture
 
     def pick(self, camera: Camera, width: int, height: int, x: float, y: float) -> tuple[float, float, float] | None:
@@ -223,6 +226,29 @@ class _Frame:
             room[..., :3] = backdrop(self._camera, shot.width, shot.height, self._viewer._floor, self._light.shadow)
             room[..., 3] = 1
         return room
+
+    def soften(self, picture: Tensor) -> None:
+        """Melt the steps of the silhouette in a picture [height, width, 4] of one sample a pixel (CPU)."""
+        flat, offsets, weights = picture.view(-1, 4), *self._neighbours
+        flat[self._edge] = (flat[self._edge[:, None] + offsets] * weights[:, None]).sum(1)
+
+    @cached_property
+    def _edge(self) -> Tensor:
+        """The pixels, counted over the picture, between the surface and the room; none at the picture's border."""
+        shot = self._shot
+        hit = torch.zeros(shot.height * shot.width)
+        for number, band in enumerate(self.bands):
+            hit[self.places(number, 0).pixel.cpu() + band.top * shot.width] = 1
+        share = F.avg_pool2d(hit.reshape(1, shot.height, shot.width), 3, 1)[0]
+        row, column = ((share > 0.05) & (share < 0.95)).nonzero(as_tuple=True)
+        return (row + 1) * shot.width + column + 1
+
+    @cached_property
+    def _neighbours(self) -> tuple[Tensor, Tensor]:
+        """A pixel's 3 × 3 neighbours, as steps from it, and their weights."""
+        side = torch.tensor([-1, 0, 1])
+        weight = torch.tensor([0.25, 0.5, 0.25])
+        return (side[:, None] * self._shot.width + side).flatten(), torch.outer(weight, weight).flatten()
 
     def places(self, number: int, sample: int) -> Places:
         """What a sample of a band shows."""

@@ -32,7 +32,7 @@ SETTLE_S = 0.12
 """So long after the last movement the full picture is drawn."""
 TURN_DEG_PER_S = 14.0
 HOLD_S = 0.2
-MOVING_S, TURNING_S = 0.026, 0.034
+MOVING_S, TURNING_S = 0.026, 0.045
 """How long pictures may take while the camera is moved, and while it turns by itself."""
 MAX_EV = 6.0
 
@@ -270,7 +270,7 @@ class Canvas:
             grabbed=self._hand.deed == "split" or (self._hand.deed is None and self.overlay.over_split(self._mouse)),
             heat=self.heat,
             heated=self.heat is not None and session.heat(self.heat) is not None,
-            words=session.loading or ("" if shown else "preparing the viewport"),
+            words="" if shown else session.loading or "preparing the viewport",
         )
         if self._before and shown and session.before is not None:
             scene = replace(scene, split=1.0, before=True)
