@@ -100,6 +100,17 @@ class Window:
         left, top, right, bottom = self.wait(lambda s: item in s["items"], what=item)["items"][item]
         return left, top, right, bottom
 
+    def reveal(self, item: str, column: Rect) -> None:
+        """Turn the wheel over a column that scrolls until all of an item is seen in it."""
+        middle = (column[0] + column[2]) // 2, (column[1] + column[3]) // 2
+        for clicks in (*[0], *[-2] * 12, *[2] * 24, *[-1] * 24):
+            if clicks:
+                self.wheel((*middle, *middle), clicks)
+            rect = self.state()["items"].get(item)
+            if rect and column[1] <= rect[1] and rect[3] <= column[3]:
+                return
+        raise AssertionError(f"no scrolling shows {item}")
+
     def shows(self, item: str) -> bool:
         """Whether an item is visible now."""
         return item in self.state().get("items", {})

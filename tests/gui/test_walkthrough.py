@@ -1,0 +1,301 @@
+"""Every promise of the window once, by mouse and keys alone: after each step the state is another one and so is the picture.
+
+`PATINA_SCREENSHOTS` names the folder that keeps a picture of every step.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gui.driver import ROOT, Rect, State, Window
+from tests.gui.screen import Screen, changed, why_not
+
+pytestmark = [pytest.mark.gui, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
+
+PICTURES = os.environ.get("PATINA_SCREENSHOTS")
+QUICK = {
+    "generator": {"name": "tiny"},
+    "trainer": {"name": "lora_reward", "seeds": 1},
+    "rewards": {"palette": {"weight": 1.0}, "symmetry": {"weight": 0.5}},
+    "prompt": "blue and white stripes",
+    "atlas_px": 256,
+    "views": 4,
+    "max_views": 4,
+    "iterations": 500,
+    "device": "cpu",
+}
+Begin = Callable[..., Window]
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[Screen]:
+    screen = Screen(1280, 800)
+    yield screen
+    screen.close()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose runs take seconds: the vase, painted by the generator `tiny`."""
+    from studio import resources
+    from studio.config import parse
+    from studio.document import Document
+    from studio.project import Project, save
+    from studio.surface.mesh import load
+
+    path = resources.sample("vase")
+    return save(Project(Document(path, parse(QUICK)), load(path)), tmp_path_factory.mktemp("project") / "quick.patina")
+
+
+@pytest.fixture(scope="module")
+def begin(screen: Screen, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begin]:
+    """Starts windows, one at a time, each with a home of its own unless it is given one."""
+    windows: list[Window] = []
+
+    def begin(*arguments: object, home: Path | None = None, name: str = "") -> Window:
+        for window in windows:
+            window.kill()
+        home = home or tmp_path_factory.mktemp("home")
+        pictures = Path(PICTURES, name) if PICTURES and name else None
+        windows.append(Window(screen, home, tuple(map(str, arguments)), pictures=pictures))
+        windows[-1].appear()
+        return windows[-1]
+
+    yield begin
+    for window in windows:
+        window.kill()
+
+
+@pytest.fixture(scope="module")
+def shared(begin: Begin, project: Path) -> Window:
+    """One window for the tests that leave it as they found it."""
+    window = begin(project, name="walkthrough")
+    window.wait(lambda s: s["mesh"] == "vase" and s["texture_id"] and not s["loading"] and s["canvas"]["drawn"], seconds=40)
+    return window
+
+
+@pytest.fixture
+def window(shared: Window) -> Window:
+    """The shared window, without a dialog and without a run."""
+    if shared.state()["dialog"]:
+        shared.key("Escape")
+        shared.wait(lambda s: not s["dialog"])
+    idle(shared)
+    return shared
+
+
+def idle(window: Window) -> None:
+    """End the run."""
+    if window.state()["state"] in ("preparing", "running", "paused"):
+        window.key("Escape")
+    window.wait(lambda s: s["state"] in ("idle", "done", "failed"))
+
+
+def column(window: Window) -> Rect:
+    """The part of the left column that scrolls."""
+    return 12, 40, window.rect("viewport")[0] - 24, window.rect("run.start")[1] - 8
+
+
+def running(window: Window) -> None:
+    """Have a run that has got somewhere."""
+    idle(window)
+    window.click("run.start")
+    window.wait(lambda s: s["state"] == "running" and s["iteration"] >= 1, seconds=40, what="the first iteration")
+
+
+def shot(key: str) -> Callable[[State], Any]:
+    """A part of what the viewport is asked to show."""
+    return lambda s: s["canvas"]["shot"][key]
+
+
+def camera(state: State) -> Any:
+    return state["canvas"]["shot"]["camera"]
+
+
+def weight(name: str) -> Callable[[State], float]:
+    return lambda s: s["config"]["rewards"][name]["weight"]
+
+
+# -- the first frame -----------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_display_one_sentence_says_what_to_do() -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    command = [sys.executable, "-m", "studio"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "studio bake" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_project_from_the_command_line_fills_the_window(window: Window) -> None:
+    """A mesh is there, its prompt as chips, and one big button; every zone has a place."""
+    state = window.state()
+    assert state["config"]["generator"]["name"] == "tiny" and state["project"].endswith("quick.patina")
+    assert all(tag in state["items"] for tag in ("viewport", "prompt.chip.0", "run.start", "mesh.sample.mug", "status.state"))
+    left, top, right, bottom = state["items"]["run.start"]
+    assert right - left > 100 and bottom - top >= 40
+    assert window.picture("viewport").std() > 8
+    window.keep("first frame")
+
+
+# -- layout --------------------------------------------------------------------------------------------------------------------
+
+
+def test_layouts(window: Window) -> None:
+    whole = (0, 0, *window.screen.size)
+    window.does("large atlas", lambda: window.key("F3"), says=lambda s: s["layout"], where=whole)
+    window.does("viewport alone", lambda: window.key("F2"), says=lambda s: s["layout"], where=whole)
+    window.does("both", lambda: window.key("F1"), says=lambda s: s["layout"], where=whole)
+    window.does("panels hidden", lambda: window.key("Tab"), says=lambda s: "run.start" in s["items"], where=whole)
+    window.does("panels shown", lambda: window.key("Tab"), says=lambda s: "run.start" in s["items"], where=whole)
+
+
+def test_a_split_is_dragged(window: Window) -> None:
+    left, top, _, bottom = window.rect("viewport")
+    edge = (left - 4, top, left, bottom)
+    width = lambda s: s["items"]["viewport"][2] - s["items"]["viewport"][0]  # noqa: E731
+    window.does("wider column", lambda: window.drag(edge, (60, 0)), says=width, where="viewport")
+    window.does("back again", lambda: window.drag((left + 56, top, left + 60, bottom), (-60, 0)), says=width, where="viewport")
+
+
+# -- viewport ------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_camera_moves(window: Window) -> None:
+    see, where = window.does, "viewport"
+    see("orbit", lambda: window.drag(where, (120, 40)), says=camera, where=where, pixels=2000)
+    see("pan", lambda: window.drag(where, (50, 20), button=2), says=camera, where=where, pixels=2000)
+    see("zoom", lambda: window.wheel(where, 3), says=camera, where=where, pixels=2000)
+    see("frame", lambda: window.key("f"), says=camera, where=where, pixels=2000)
+    see("from the right", lambda: window.key("KP_3"), says=camera, where=where, pixels=500)
+    see("from above, by letter", lambda: window.key("y"), says=camera, where=where, pixels=2000)
+    see("orthographic", lambda: window.key("5"), says=lambda s: camera(s)["orthographic"], where=where, pixels=200)
+    see("perspective", lambda: window.key("5"), says=lambda s: camera(s)["orthographic"], where=where, pixels=200)
+    see("front", lambda: window.key("1"), says=camera, where=where, pixels=2000)
+
+
+def test_what_the_viewport_shows(window: Window) -> None:
+    see, where = window.does, "viewport"
+    see("next channel", lambda: window.key("c"), says=shot("channel"), where=where, pixels=2000)
+    see("material", lambda: window.key("m"), says=shot("channel"), where=where, pixels=200)
+    see("wireframe", lambda: window.key("w"), says=shot("wireframe"), where=where, pixels=2000)
+    see("no wireframe", lambda: window.click("tools.wireframe"), says=shot("wireframe"), where=where, pixels=2000)
+    see(
+        "turned light",
+        lambda: window.drag(where, (90, 0), button=3, held="shift"),
+        says=shot("environment_turn_deg"),
+        where=where,
+    )
+    see("exposure", lambda: window.drag("tools.exposure", (25, 0)), says=shot("exposure_ev"), where=where, pixels=2000)
+    see("turntable", lambda: window.key("t"), says=lambda s: s["canvas"]["turning"], where=where, pixels=500)
+    see("standing still", lambda: window.key("t"), says=lambda s: s["canvas"]["turning"], where="tools.turntable", pixels=10)
+
+
+# -- the run -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_watched_steered_and_ended(window: Window) -> None:
+    """Colours come while the run goes on; a weight that is dragged leaves a mark; pause, resume, one step, stop."""
+    texture = lambda s: s["texture_id"]  # noqa: E731
+    window.does("started", lambda: window.click("run.start"), says=texture, where="viewport", seconds=40, pixels=2000)
+    window.wait(lambda s: s["iteration"] >= 2 and len(s["moments"]) >= 1, seconds=40)
+    window.does("curves", lambda: None, says=lambda s: s["curves"], where="curves.plot", seconds=20)
+    window.reveal("rewards.symmetry.weight", column(window))
+    drag = lambda: window.drag("rewards.symmetry.weight", (70, 0), (0.6, 0.5))  # noqa: E731
+    window.does("symmetry dragged up", drag, says=weight("symmetry"), where="rewards.symmetry.weight")
+    assert weight("symmetry")(window.state()) > 0.5
+    window.wait(lambda s: s["markers"] >= 1, what="a mark in the curves")
+    see = lambda name, act: window.does(name, act, says=lambda s: s["state"], where="run.start", pixels=10)  # noqa: E731
+    assert see("paused", lambda: window.click("run.start"))["state"] == "paused"
+    before = window.wait(lambda s: s["state"] == "paused")["iteration"]
+    window.click("run.step")
+    window.wait(lambda s: s["state"] == "paused" and s["iteration"] == before + 1, what="one step")
+    assert see("resumed", lambda: window.key("ctrl+Return"))["state"] == "running"
+    window.click("run.stop")
+    window.wait(lambda s: s["state"] in ("done", "idle"), seconds=2.5, what="the end within two seconds")
+    window.keep("stopped")
+
+
+def test_a_moment_of_the_film_comes_back(window: Window) -> None:
+    if len(window.state().get("moments", [])) < 2:
+        running(window)
+        window.wait(lambda s: len(s["moments"]) >= 2, seconds=40)
+        idle(window)
+    first = f"film.frame.{window.state()['moments'][0]}"
+    shown = lambda s: s["texture_id"]  # noqa: E731
+    window.does("a moment under the mouse", lambda: window.move(first), says=shown, where="viewport")
+    window.does("the newest again", lambda: window.move("viewport"), says=shown, where="viewport")
+
+
+def test_undo_and_redo(window: Window) -> None:
+    slider = "rewards.palette.weight"
+    window.reveal(slider, column(window))
+    window.does("palette down", lambda: window.drag(slider, (-40, 0)), says=weight("palette"), where=slider)
+    changed_to = weight("palette")(window.state())
+    window.does("undone", lambda: window.key("ctrl+z"), says=weight("palette"), where=slider)
+    window.does("redone", lambda: window.key("ctrl+shift+z"), says=weight("palette"), where=slider)
+    assert weight("palette")(window.state()) == changed_to
+    window.does("undone once more", lambda: window.key("ctrl+z"), says=weight("palette"), where=slider)
+    window.does("redone by the other key", lambda: window.key("ctrl+y"), says=weight("palette"), where=slider)
+    window.does("default by a right click", lambda: window.click(slider, button=3), says=weight("palette"), where=slider)
+
+
+# -- prompt, rewards -----------------------------------------------------------------------------------------------------------
+
+
+def test_words_become_chips(window: Window) -> None:
+    prompt = lambda s: s["config"]["prompt"]  # noqa: E731
+    window.reveal("prompt.text", column(window))
+
+    def type_it() -> None:
+        window.click("prompt.text")
+        window.key("ctrl+a")
+        window.type("red bricks")
+        window.key("Return")
+
+    window.does("a prompt typed", type_it, says=prompt, where="prompt.chips")
+    assert prompt(window.state()) == "red bricks"
+    window.does("taken back", lambda: window.key("ctrl+z"), says=prompt, where="prompt.chips")
+
+
+def test_a_heat_map(window: Window) -> None:
+    running(window)
+    window.reveal("rewards.symmetry.eye", column(window))
+    eye = lambda: window.click("rewards.symmetry.eye")  # noqa: E731
+    window.does("heat of symmetry", eye, says=lambda s: s["canvas"]["heat"], where="viewport", pixels=2000, seconds=20)
+    window.does("material again", eye, says=lambda s: s["canvas"]["heat"], where="viewport", pixels=2000, seconds=20)
+
+
+def test_before_and_after(window: Window) -> None:
+    """After a run the line between before and after can be dragged, and Space shows what was."""
+    if window.state()["iteration"] < 1:
+        running(window)
+        idle(window)
+    where = "viewport"
+    window.does("split", lambda: window.key("b"), says=shot("split"), where=where, pixels=500)
+    window.does("split dragged", lambda: window.drag(where, (-120, 0)), says=shot("split"), where=where, pixels=500)
+    window.does("no split", lambda: window.key("b"), says=shot("split"), where=where, pixels=500)
+    after = window.picture(where)
+    with window.holding("space"):
+        window.wait(lambda s: s["canvas"]["before"])
+        window.settle()
+        window.keep("before, held")
+        assert changed(after, window.picture(where)) > 500
+    window.wait(lambda s: not s["canvas"]["before"])
+
+
+# -- dialogs -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "chord"), [("shortcuts", "question"), ("export", "ctrl+e"), ("browser", "ctrl+o")])
+def test_dialogs_open_and_close(window: Window, name: str, chord: str) -> None:
+    whole = (0, 0, *window.screen.size)
+    state = window.does(name, lambda: window.key(chord), says=lambda s: s["dialog"], where=whole, pixels=5000)
+    assert state["dialog"] == name
+    window.does(f"{name} closed", lambda: window.key("Escape"), says=lambda s: s["dialog"], where=whole, pixels=5000)
