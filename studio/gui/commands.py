@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from studio.gui.app import App
+    from studio.gui.app import App, Layout
     from studio.gui.viewport import Canvas
 
 SITES = (
@@ -22,7 +22,11 @@ SITES = (
     ("bottom", "Bottom", "Ctrl+7", "Shift+Y"),
 )
 """The six views: name, words, number key, and the letter of the axis that is looked along."""
-LAYOUTS = (("3d+uv", "Viewport and atlas", "F1"), ("3d", "Viewport alone", "F2"), ("uv", "Large atlas", "F3"))
+LAYOUTS: tuple[tuple[Layout, str, str], ...] = (
+    ("3d+uv", "Viewport and atlas", "F1"),
+    ("3d", "Viewport alone", "F2"),
+    ("uv", "Large atlas", "F3"),
+)
 SCALES = (1.0, 1.25, 1.5, 2.0)
 
 
@@ -186,7 +190,8 @@ _ALL = [
     ),
     Command(
         "view.wireframe", "Wireframe", "Draw the edges of the triangles over the surface.",
-        lambda app: canvas(app).toggle_wireframe(), ("W",), blender=("Shift+Z", "W"), ticked=lambda app: canvas(app).shot.wireframe,
+        lambda app: canvas(app).toggle_wireframe(), ("W",), blender=("Shift+Z", "W"),
+        ticked=lambda app: canvas(app).shot.wireframe,
     ),
     Command(
         "view.split", "Compare before and after", "Split the viewport: left as it was, right as it is. Drag the line.",

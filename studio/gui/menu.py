@@ -1,4 +1,8 @@
-"""The menu bar: the commands in order, with their keys, greyed and ticked as the state is."""
+"""The menu bar: the commands in order, with their keys, greyed and ticked as the state is.
+
+dearpygui does not tell where menus and their entries lie, nor whether they are seen; of groups it does. So each lies in a group,
+which carries the tag: "menu.File", "menu.file.new".
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,10 @@ MENUS: dict[str, tuple[Any, ...]] = {
     "Rewards": ("+presets",),
     "Help": ("help.shortcuts", "help.doctor", LINE, "help.about"),
 }  # fmt: skip
+
 """Names of commands; "+name" is a part that is made by `_Bar._add_<name>`."""
+
+_firsts: list[int | str] = []  # the uppermost entry of each menu
 
 
 def build(app: App) -> Callable[[], None]:
@@ -47,7 +54,7 @@ def build(app: App) -> Callable[[], None]:
 
 def is_open() -> bool:
     """Whether one of its menus hangs open."""
-    return any(dpg.does_item_exist(f"{BAR}.{name}.first") and dpg.is_item_visible(f"{BAR}.{name}.first") for name in MENUS)
+    return any(dpg.is_item_visible(first) for first in _firsts)
 
 
 class _Bar:
@@ -59,12 +66,13 @@ class _Bar:
         self._state: tuple[Any, ...] = ()
         self._recent: tuple[Any, ...] = ()
         self._title = ""
+        _firsts.clear()
         with dpg.viewport_menu_bar(tag=BAR):
             for name, entries in MENUS.items():
-                with dpg.menu(label=name, tag=f"{BAR}.{name}"):
-                    dpg.add_spacer(height=0, tag=f"{BAR}.{name}.first")
+                with dpg.group(tag=f"{BAR}.{name}"), dpg.menu(label=name) as menu:
                     for entry in entries:
                         self._add(entry)
+                _firsts.append(dpg.get_item_children(menu, 1)[0])
         dpg.bind_item_theme(BAR, _look(app))
 
     # -- making -------------------------------------------------------------------------------------------------------------
@@ -79,57 +87,59 @@ class _Bar:
 
     def _command(self, entry: Command) -> None:
         chords = entry.keys(self._app.settings.navigation)
-        item = dpg.add_menu_item(
-            label=entry.words, tag=f"{BAR}.{entry.name}", shortcut=Chord.parse(chords[0]).said() if chords else "",
-            check=entry.ticked is not None, callback=lambda: entry.act(self._app),
-        )  # fmt: skip
-        self._app.theme.tip(item, entry.tip)
+        shortcut = Chord.parse(chords[0]).said() if chords else ""
+        check = entry.ticked is not None
+        item = self._item(entry.name, entry.words, entry.tip, lambda: entry.act(self._app), shortcut=shortcut, check=check)
         self._live.append((item, entry))
 
-    def _radio(self, tag: str, words: str, tip: str, act: Callable[[], Any], ticked: Callable[[], bool]) -> None:
-        item = dpg.add_menu_item(label=words, tag=f"{BAR}.{tag}", check=True, callback=lambda: act())
+    def _item(self, tag: str, words: str, tip: str, act: Callable[[], Any], **options: Any) -> int | str:
+        with dpg.group(tag=f"{BAR}.{tag}"):
+            item = dpg.add_menu_item(label=words, callback=lambda: act(), **options)
         self._app.theme.tip(item, tip)
-        self._ticks.append((item, ticked))
+        return item
+
+    def _radio(self, tag: str, words: str, tip: str, act: Callable[[], Any], ticked: Callable[[], bool]) -> None:
+        self._ticks.append((self._item(tag, words, tip, act, check=True), ticked))
 
     def _add_recent(self) -> None:
-        dpg.add_menu(label="Open recent", tag=f"{BAR}.recent")
+        with dpg.group(tag=f"{BAR}.recent"):
+            dpg.add_menu(label="Open recent", tag=f"{BAR}.recent.list")
 
     def _add_drops(self) -> None:
         dpg.add_menu_item(tag=f"{BAR}.drops", enabled=False, show=False)
 
     def _add_channels(self) -> None:
-        with dpg.menu(label="Channel", tag=f"{BAR}.channels"):
+        with dpg.group(tag=f"{BAR}.channels"), dpg.menu(label="Channel"):
             for name in CHANNELS:
                 words = name.replace("_", " ").capitalize().replace("Uv", "UV")
                 self._radio(
-                    f"channel.{name}", words, f"Show the {words[0].lower() + words[1:] if words[:2] != 'UV' else words}.",
-                    lambda name=name: canvas(self._app).set_channel(name), lambda name=name: canvas(self._app).shot.channel == name,
+                    f"channel.{name}", words, f"Show {'the lit material' if name == 'material' else f'only {words}'}.",
+                    lambda name=name: canvas(self._app).set_channel(name),
+                    lambda name=name: canvas(self._app).shot.channel == name,
                 )  # fmt: skip
             dpg.add_separator()
             for name in ("view.material", "view.next_channel", "view.last_channel"):
                 self._command(command(name))
 
     def _add_environments(self) -> None:
-        with dpg.menu(label="Environment", tag=f"{BAR}.environments"):
+        with dpg.group(tag=f"{BAR}.environments"), dpg.menu(label="Environment"):
             for name in ENVIRONMENTS:
                 self._radio(
                     f"environment.{name}", name.capitalize(), f"Light the mesh with '{name}'.",
-                    lambda name=name: canvas(self._app).set_environment(name), lambda name=name: canvas(self._app).shot.environment == name,
+                    lambda name=name: canvas(self._app).set_environment(name),
+                    lambda name=name: canvas(self._app).shot.environment == name,
                 )  # fmt: skip
 
     def _add_scales(self) -> None:
-        with dpg.menu(label="UI scale", tag=f"{BAR}.scales"):
+        with dpg.group(tag=f"{BAR}.scales"), dpg.menu(label="UI scale"):
             for scale in SCALES:
                 self._command(command(f"view.scale.{scale:.0%}"))
 
     def _add_presets(self) -> None:
         for name in config.preset_names():
             about = config.preset(name).get("description", f"The settings called '{name}'.")
-            item = dpg.add_menu_item(
-                label=name.capitalize(), tag=f"{BAR}.preset.{name}", callback=lambda s, a, u: self._app.session.apply_preset(u),
-                user_data=name,
-            )  # fmt: skip
-            self._app.theme.tip(item, about)
+            act = lambda name=name: self._app.session.apply_preset(name)  # noqa: E731
+            self._item(f"preset.{name}", name.capitalize(), about, act)
 
     # -- keeping in step ----------------------------------------------------------------------------------------------------
 
@@ -163,14 +173,13 @@ class _Bar:
                 dpg.set_value(item, ticked)
 
     def _fill_recent(self) -> None:
-        menu = f"{BAR}.recent"
+        menu = f"{BAR}.recent.list"
         dpg.delete_item(menu, children_only=True)
         recents = self._app.session.recents()[:RECENT]
-        for path in recents:
-            item = dpg.add_menu_item(
-                label=path.name, parent=menu, user_data=path, callback=lambda s, a, u: self._app.dialogs.open_path(u)
-            )
-            self._app.theme.tip(item, str(path))
+        dpg.push_container_stack(menu)
+        for i, path in enumerate(recents):
+            self._item(f"recent.{i}", path.name, str(path), lambda path=path: self._app.dialogs.open_path(path))
+        dpg.pop_container_stack()
         dpg.configure_item(menu, enabled=bool(recents))
 
     def _name_window(self) -> None:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from studio.gui.app import App
 
 PROJECT = ".patina"
-MESHES = {f"Meshes ({' '.join(SUFFIXES)})": SUFFIXES}
-PROJECTS = {f"Projects (*{PROJECT})": (PROJECT,)}
+Kinds = dict[str, tuple[str, ...]]
+MESHES: Kinds = {f"Meshes ({' '.join(SUFFIXES)})": SUFFIXES}
+PROJECTS: Kinds = {f"Projects (*{PROJECT})": (PROJECT,)}
 MOST_FAILURES = 20
 
 
@@ -191,7 +192,7 @@ class Dialogs:
         if others:
             self.app.say(f"Opening {fits[0].name}; not opened: {', '.join(others)}.")
 
-    def _open(self, title: str, kinds: dict[str, tuple[str, ...]]) -> None:
+    def _open(self, title: str, kinds: Kinds) -> None:
         self.browse(Wish(title, "Open", kinds, self.open_path, self._folder(title)))
 
     def _folder(self, title: str) -> Path:

@@ -79,11 +79,11 @@ def _short(version: str) -> str:
 
 def _licence(about: importlib.metadata.PackageMetadata) -> str:
     """The licence in a few words: the expression, the classifier, or the first line of the text."""
-    if expression := about["License-Expression"]:
-        return expression
+    if expression := about.get_all("License-Expression"):
+        return expression[0]
     classifiers = [c for c in about.get_all("Classifier") or [] if c.startswith("License ::")]
     named = [re.sub(r"^License :: (OSI Approved :: )?", "", c) for c in classifiers]
     if named := [n for n in named if n != "OSI Approved"]:
         return ", ".join(named)
-    first = (about["License"] or "").strip().partition("\n")[0]
+    first = "".join(about.get_all("License") or [""]).strip().partition("\n")[0]
     return first[:60] or "see its own files"

@@ -51,9 +51,11 @@ class Browser(Dialog):
     def __init__(self, dialogs: Dialogs, wish: Wish) -> None:
         super().__init__(dialogs)
         self._wish = wish
-        self._folder = Path()
+        self._base = self._folder = Path()
+        """Where typed names begin, and what is listed: another folder while a path is being typed."""
         self._typed = ""
         self._typing = False
+        self._instead: str | None = None
         self._all: list[Entry] = []
         self._problem = ""
         self._reading = False
@@ -68,27 +70,21 @@ class Browser(Dialog):
     # -- making -------------------------------------------------------------------------------------------------------------
 
     def fill(self) -> None:
-        px, high = self.theme.px, self.tall(376, beside=268 if self._wish.saves else 228)
+        px, high = self.theme.px, self.tall(376, beside=272)
         with dpg.group(horizontal=True):
             self.theme.button("↑", "To the folder above.", self._up, tag="browser.up", width=px(32))
-            item = dpg.add_input_text(
-                tag="browser.path", width=-1, callback=self._type, no_undo_redo=True, hint="Type a path; Tab completes it"
-            )
-            self.theme.tip(item, "The folder. Type a path or the beginning of a name; Tab completes it, Enter goes there.")
+            with dpg.child_window(height=px(24), width=-1, border=False, no_scrollbar=True):
+                dpg.add_group(horizontal=True, horizontal_spacing=px(2), tag="browser.trail")
+        hint = "Type a name" if self._wish.saves else "Type the beginning of a name, or a path"
+        item = dpg.add_input_text(tag="browser.name", width=-1, callback=self._type, hint=hint)
+        self.theme.tip(item, "A name or a path. Tab completes it, Enter takes it, the arrow keys choose from the list.")
         dpg.add_spacer(height=px(2))
         with dpg.group(horizontal=True):
             with dpg.child_window(width=px(PLACES), height=high, border=False, tag="browser.places"):
                 self._add_places()
             with dpg.child_window(width=-1, height=high, border=False, no_scrollbar=True):
                 self._list.build(self._show)
-        if self._wish.saves:
-            dpg.add_spacer(height=px(2))
-            with self.theme.row("File name", "Under which name to save.", width=PLACES + 8):
-                item = dpg.add_input_text(tag="browser.name", default_value=self._wish.name, width=-1)
-            self.theme.tip(item, "Under which name to save. The suffix is added if you leave it out.")
-            self.focus("browser.name")
-        else:
-            self.focus("browser.path")
+        self.focus("browser.name")
         self._go(self._wish.folder)
 
     def aside(self) -> None:
@@ -128,26 +124,57 @@ class Browser(Dialog):
         words = places.elided(label, self.theme.px(PLACES - 40), self.measure)
         self.line(f"{sign}  {words}", str(path), act)
 
+    def _add_trail(self) -> None:
+        """The folders on the way to the one that is listed, as buttons; the first ones go where there is no room."""
+        dpg.delete_item("browser.trail", children_only=True)
+        way = [self._folder, *self._folder.parents][::-1]
+        room = self.inner() - self.theme.px(40)
+        widths = [self.measure(folder.name or str(folder)) + self.theme.px(36) for folder in way]
+        first = next((i for i in range(len(way)) if sum(widths[i:]) <= room), len(way) - 1)
+        for i, folder in enumerate(way[first:]):
+            if i:
+                dpg.bind_item_theme(dpg.add_text("▸", parent="browser.trail"), self.theme.dim)
+            words = places.elided(folder.name or str(folder), room - self.theme.px(36), self.measure)
+            self.theme.button(
+                words, str(folder), self.while_alive(lambda folder=folder: self._go(folder)), kind="quiet", parent="browser.trail"
+            )  # fmt: skip
+
     # -- going about ----------------------------------------------------------------------------------------------------------
 
     def update(self) -> None:
-        self._typing = dpg.is_item_active("browser.path")
+        self._typing = dpg.is_item_active("browser.name")
         self._desk.poll()
+        # While it is being edited, a field keeps its own text; so it must have been left for a frame.
+        if self._instead is not None and not self._typing:
+            self._typed, self._instead = self._instead, None
+            dpg.set_value("browser.name", self._typed)
+            self.focus("browser.name")
+            self._show()
 
     def close(self) -> None:
         super().close()
         self._desk.close(0)
 
+    def _write(self, words: str) -> None:
+        """Put these words into the field, and the cursor."""
+        self._instead = words
+        if self._typing:
+            dpg.focus_item("browser.up")
+
     def _go(self, folder: Path) -> None:
         """Show a folder."""
-        folder = Path(os.path.normpath(folder.absolute()))
-        self._typed = str(folder) if str(folder).endswith(os.sep) else str(folder) + os.sep
-        dpg.set_value("browser.path", self._typed)
-        self._read(folder)
+        self._base = Path(os.path.normpath(folder.absolute()))
+        self._typed = ""
+        if not self._wish.saves:
+            self._write("")
+        elif not self._beginning():
+            self._write(self._wish.name)
+        self._read(self._base)
 
     def _read(self, folder: Path) -> None:
         """List a folder, on a thread, as a network's may take a while."""
         self._folder, self._all, self._reading = folder, [], True
+        self._add_trail()
         suffixes, hidden = self._wish.kinds.get(self._kind, ()), self._hidden
 
         def here(entries: list[Entry]) -> None:
@@ -170,7 +197,7 @@ class Browser(Dialog):
 
     def _type(self, sender: int | str, typed: str) -> None:
         self._typed = typed
-        folder, _ = places.parted(typed, self._folder)
+        folder, _ = places.parted(typed, self._base)
         if folder != self._folder and folder.is_dir():
             self._read(folder)
         else:
@@ -186,10 +213,10 @@ class Browser(Dialog):
 
     def _beginning(self) -> str:
         """What has been typed of a name."""
-        return places.parted(self._typed, self._folder)[1]
+        return places.parted(self._typed, self._base)[1]
 
     def _show(self) -> None:
-        name = self._beginning()
+        name = "" if self._wish.saves else self._beginning()
         found = places.matching(self._all, name)
         note = self._problem
         if not note and not found and not self._reading:
@@ -201,52 +228,56 @@ class Browser(Dialog):
 
     def key(self, name: str) -> None:
         if name == "Tab" and self._typing:
-            self._typed = places.completed(self._typed, self._folder, self._all)
-            dpg.set_value("browser.path", self._typed)
-            self.focus("browser.path")
-            self._type("browser.path", self._typed)
+            self._complete()
         elif name in ("Up", "Down"):
             self._list.move(-1 if name == "Up" else 1)
 
+    def _complete(self) -> None:
+        """Tab: the only name that begins like this, or the next of several."""
+        found = places.matching(self._all, self._beginning())
+        if len(found) == 1 and found[0].folder:
+            self._go(found[0].path)
+        elif len(found) == 1:
+            self._write(found[0].name if self._folder == self._base else str(found[0].path))
+        else:
+            self._list.move(1)
+
     def accept(self) -> None:
         """Enter, or the button: go into the chosen folder, or take the chosen or named file."""
-        folder, name = places.parted(self._typed, self._folder)
+        folder, name = places.parted(self._typed, self._base)
         typed, chosen = folder / name, self._list.entry
-        if name and typed.is_dir() and not (chosen and not chosen.folder):
+        if chosen is not None and (chosen.folder or not self._wish.saves):
+            self._enter(chosen)
+        elif self._typed and typed.is_dir():
             self._go(typed)
-            self.focus("browser.path")
-        elif chosen is not None and chosen.folder:
-            self._enter(chosen)
         elif self._wish.saves:
-            self._save()
-        elif name and typed.is_file():
+            self._save(typed)
+        elif self._typed and typed.is_file():
             self._take(typed)
-        elif chosen is not None:
-            self._enter(chosen)
-        elif name:
+        elif self._typed:
             raise StudioError(f"'{typed}' does not exist.", "Choose a file from the list.")
 
     def _chosen(self, entry: Entry) -> None:
         if self._wish.saves and not entry.folder:
-            dpg.set_value("browser.name", entry.name)
+            self._write(entry.name)
 
     def _enter(self, entry: Entry) -> None:
         if entry.folder:
             self._go(entry.path)
-            self.focus("browser.path")
         elif self._wish.saves:
-            self._save()
+            self._save(entry.path)
         else:
             self._take(entry.path)
 
-    def _save(self) -> None:
-        name = dpg.get_value("browser.name").strip()
-        if not name or name in (".", "..") or os.sep in name:
-            raise StudioError(f"'{name}' is no file name." if name else "The file has no name yet.", "Type a name for it.")
+    def _save(self, path: Path) -> None:
+        name = path.name.strip()
+        if not self._typed.strip() or not name:
+            raise StudioError("The file has no name yet.", "Type a name for it.")
+        if not path.parent.is_dir():
+            raise StudioError(f"The folder '{path.parent}' does not exist.", "Choose one from the list.")
         suffixes = self._wish.kinds[self._kind]
-        path = self._folder / name
         if suffixes and path.suffix.lower() not in suffixes:
-            path = path.with_name(path.name + suffixes[0])
+            path = path.with_name(name + suffixes[0])
         if self._wish.asks:
             self.dialogs.unless_it_exists(path, lambda: self._take(path))
         else:

@@ -43,6 +43,8 @@ class Dialog(ABC):
         self.dialogs = dialogs
         self.app: App = dialogs.app
         self.theme = dialogs.app.theme
+        self.alive = False
+        """Between `open` and `close`; callbacks that dearpygui had queued may come later."""
         self._placed: tuple[int, ...] = ()
         self._focus: int | str | None = None
 
@@ -78,13 +80,14 @@ class Dialog(ABC):
 
     def open(self) -> None:
         """Make it, over everything else."""
+        self.alive = True
         px, body = self.theme.px, self.inner()
         veil, card = look(self.theme.scale, px)
         flat = {"no_title_bar": True, "no_move": True, "no_resize": True, "no_scrollbar": True, "no_scroll_with_mouse": True}
         with dpg.window(tag=f"{self.name}.veil", no_saved_settings=True, **flat):
             with dpg.child_window(
                 tag=self.name, width=body + 2 * px(PADDING), auto_resize_y=True, border=True, no_scrollbar=True,
-                always_use_window_padding=True,
+                always_use_window_padding=True, always_auto_resize=True,
             ):  # fmt: skip
                 with dpg.group(horizontal=True, tag=f"{self.name}.head"):
                     heading = dpg.add_text(self.title(), tag=f"{self.name}.title")
@@ -97,10 +100,11 @@ class Dialog(ABC):
         dpg.bind_item_theme(f"{self.name}.veil", veil)
         dpg.bind_item_theme(self.name, card)
         self.place()
-        dpg.focus_item(f"{self.name}.veil")
+        dpg.focus_item(self._focus or f"{self.name}.veil")
 
     def close(self) -> None:
         """Take it away; what lies below is the uppermost again."""
+        self.alive = False
         self.dialogs.closed(self)
         if dpg.does_item_exist(f"{self.name}.veil"):
             dpg.delete_item(f"{self.name}.veil")
@@ -117,8 +121,10 @@ class Dialog(ABC):
         placed = (W, H, round(w), round(h))
         if placed != self._placed:
             self._placed = placed
+            # Its height is known only after a frame, which must not show it in the wrong place.
+            top = max(self.theme.px(8), round((H - h) * 0.45)) if h else H
             dpg.configure_item(f"{self.name}.veil", pos=(0, 0), width=W, height=H)
-            dpg.configure_item(self.name, pos=(round((W - w) / 2), max(self.theme.px(8), round((H - (h or H / 2)) * 0.45))))
+            dpg.configure_item(self.name, pos=(round((W - w) / 2), top))
             self.app.wake()
         if self._focus is not None and h:
             dpg.focus_item(self._focus)
@@ -148,7 +154,7 @@ class Dialog(ABC):
     def line(self, words: str, tip: str, act: Callable[[], Any], *, tag: str = "", width: int = -1) -> int | str:
         """An entry of a list in the body: a flat button with its words at the left."""
         options = {"tag": f"{self.name}.{tag}"} if tag else {}
-        item = self.theme.button(words, tip, lambda: act(), width=width, height=self.theme.px(24), **options)
+        item = self.theme.button(words, tip, self.while_alive(act), width=width, height=self.theme.px(24), **options)
         self.mark(item, on=False)
         return item
 
@@ -173,9 +179,18 @@ class Dialog(ABC):
             for button, width in zip(buttons, widths, strict=True):
                 dpg.add_spacer(width=gap)
                 self.theme.button(
-                    button.words, button.tip, lambda b=button: b.act(), kind="primary" if button is buttons[-1] else "",
+                    button.words, button.tip, self.while_alive(button.act), kind="primary" if button is buttons[-1] else "",
                     tag=f"{self.name}.{button.name}", width=width, height=px(28),
                 )  # fmt: skip
+
+    def while_alive(self, act: Callable[[], Any]) -> Callable[[], None]:
+        """A callback that does nothing once the dialog is closed."""
+
+        def do() -> None:
+            if self.alive:
+                act()
+
+        return do
 
     def measure(self, words: str) -> int:
         """The width of a line of text in pixels."""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 TITLES = {"glb": "GLB", "obj": "OBJ", "png": "PNG textures", "turntable": "Turntable video", "lora": "LoRA"}
 """Names people know; another exporter is called by its file's name."""
 ABOUT = {
-    "glb": "One file with mesh, materials and textures, for Blender, game engines and web pages. Of your own file, names, rig and "
-    "animations stay as they are.",
+    "glb": "One file with mesh, materials and textures, for Blender, game engines and web pages. Of your own file, names, rig "
+    "and animations stay as they are.",
     "obj": "The mesh as OBJ, its materials as MTL and its textures as PNG, side by side. Nearly every program reads it.",
     "png": "Only the textures, one picture for each material and channel, for programs where you assemble materials yourself.",
     "turntable": "A video of the mesh going round once. It loops without a jump.",

@@ -44,7 +44,7 @@ class FileList:
         px = self._dialog.theme.px
 
         def sort(sender: int | str, specs: list[list[int]] | None) -> None:
-            if specs:
+            if specs and self._dialog.alive:
                 column, direction = specs[0]
                 self._sort = (next(c for c in COLUMNS if dpg.get_alias_id(f"browser.by.{c}") == column), direction < 0)
                 resorted()
@@ -116,6 +116,8 @@ class FileList:
             dpg.bind_item_theme(dpg.add_text(text), theme.dim)
 
     def _click(self, sender: int | str, on: bool, index: int) -> None:
+        if not self._dialog.alive:
+            return
         last, when = self._clicked
         self._clicked = (index, time.monotonic())
         self.choose(index)

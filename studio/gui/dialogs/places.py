@@ -77,17 +77,6 @@ def parted(typed: str, folder: Path) -> tuple[Path, str]:
     return Path(os.path.normpath(folder / head)), name
 
 
-def completed(typed: str, folder: Path, entries: Iterable[Entry]) -> str:
-    """`typed` made as long as all names that begin like it agree; a single folder gets its separator."""
-    head, name = os.path.split(typed)
-    found = [e for e in entries if e.name.casefold().startswith(name.casefold())]
-    if not found:
-        return typed
-    common = os.path.commonprefix([e.name.casefold() for e in found])
-    ending = os.sep if len(found) == 1 and found[0].folder else ""
-    return os.path.join(head, found[0].name[: len(common)] + ending)
-
-
 def elided(words: str, width: float, measure: Callable[[str], float]) -> str:
     """`words` with an ellipsis in the middle, as long as fits into `width`: the ends of file names tell them apart."""
     if measure(words) <= width:
