@@ -33,6 +33,7 @@ BUTTON = {
     "paused": "▶   Resume",
     "stopping": "Stopping …",
 }
+DOT = "  ·  "
 COMMANDS = {"start": "run.toggle", "step": "run.step", "stop": "run.stop"}
 
 
@@ -55,25 +56,22 @@ def expectation(session: Session) -> str:
     return session.forecast().text
 
 
-def progress(now: Pace) -> float:
-    """How much of the run is done, 0 to 1: whole iterations and the part of the present one, or the steps of its stage."""
-    part = now.step / now.total if now.total else 0.0
-    if not now.iterations:
-        return min(1.0, part)
-    return min(1.0, now.iteration / now.iterations)
+def progress(now: Pace, *, counts: bool) -> float:
+    """How much of the run is done, 0 to 1. `counts`: its trainer goes by iterations; else the steps of its stage count."""
+    done, of = (now.iteration, now.iterations) if counts else (now.step, now.total)
+    return min(1.0, done / of) if of else 0.0
 
 
-def saying(state: str, now: Pace) -> tuple[str, str]:
+def saying(state: str, now: Pace, *, counts: bool) -> tuple[str, str]:
     """Two short lines about a run: where it is, and how fast."""
-    stage = now.stage[:1].upper() + now.stage[1:] if now.stage else "Preparing"
-    where = f"{stage}  {now.step}/{now.total}" if now.total else stage
-    if now.iterations:
-        where = f"Iteration {now.iteration}/{now.iterations}  ·  {where}"
-    if state in ("paused", "stopping"):
-        where = f"{state.capitalize()}  ·  {where}"
+    told = counts and (now.step, now.total) == (now.iteration, now.iterations)  # the same numbers twice say nothing
+    stage = now.stage[:1].upper() + now.stage[1:] or "Preparing"
+    where = [state.capitalize()] if state in ("paused", "stopping") else []
+    where += [f"Iteration {now.iteration}/{now.iterations}"] if counts and now.iterations else []
+    where += [f"{stage} {now.step}/{now.total}" if now.total and not told else stage]
     left = f"{duration(now.eta_s)} left" if now.eta_s is not None and state != "stopping" else ""
     speed = [left, pace(now.it_per_s), memory(now.memory_bytes, now.memory_total_bytes)]
-    return where, "  ·  ".join(s for s in speed if s)
+    return DOT.join(where), DOT.join(s for s in speed if s)
 
 
 def _tip(name: str) -> str:
@@ -125,9 +123,10 @@ class _Run:
             dpg.configure_item(f"run.{tag}", show=active)
         dpg.configure_item("run.forecast", show=not active)
         if active:
-            dpg.set_value("run.progress", progress(session.pace))
+            counts = session.document.config.trainer.follows_rewards
+            dpg.set_value("run.progress", progress(session.pace, counts=counts))
             small = self._app.theme.small
-            lines = *saying(session.state, session.pace), waiting(session.pending())
+            lines = *saying(session.state, session.pace, counts=counts), waiting(session.pending())
             for tag, line in zip(("where", "pace", "pending"), lines, strict=True):
                 dpg.set_value(f"run.{tag}", fitted(line, wide - px(24), lambda text: dpg.get_text_size(text, font=small)[0]))
         else:
