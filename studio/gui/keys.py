@@ -35,9 +35,8 @@ CODES: dict[str, tuple[int, ...]] = {
 """dearpygui's codes of each key; digits mean the numeric pad and the row above the letters alike."""
 
 FOR_DIALOGS = {code: name for name in ("Esc", "Enter", "Tab", "Up", "Down") for code in CODES[name]}
-FIELDS = ("InputText", "InputInt", "InputFloat", "InputDouble", "Slider", "Drag")
 LOOK_S = 0.5
-"""How often the text fields are looked for anew."""
+"""How often fields of several lines are looked for among new items."""
 
 
 class Keys:
@@ -50,6 +49,7 @@ class Keys:
         self._down: set[int] = set()
         self._holding = False
         self._fields: list[int] = []
+        self._newest = 0
         self._looked = 0.0
         self.editing = False
         """A text field is being edited, as of the last frame."""
@@ -67,7 +67,9 @@ class Keys:
             self._hold(False)
         if time.monotonic() - self._looked > LOOK_S:
             self._look()
-        self.editing = any(dpg.does_item_exist(item) and dpg.is_item_active(item) for item in self._fields)
+        # A field of one line is focused while it is edited; one of several lines is not, so these are asked one by one.
+        focused = dpg.get_focused_item()
+        self.editing = any(_active(item) for item in (*self._fields, focused))
 
     def leave_fields(self) -> None:
         """Nothing is edited any more, and open menus close."""
@@ -75,7 +77,11 @@ class Keys:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
-        self._fields = [item for item in dpg.get_all_items() if any(kind in dpg.get_item_type(item) for kind in FIELDS)]
+        items = dpg.get_all_items()
+        new = [item for item in items if item > self._newest and dpg.get_item_type(item) == "mvAppItemType::mvInputText"]
+        self._newest = max(items)
+        self._fields = [item for item in self._fields if dpg.does_item_exist(item)]
+        self._fields += [item for item in new if dpg.get_item_configuration(item)["multiline"]]
 
     def _hold(self, on: bool) -> None:
         self._holding = on
@@ -108,6 +114,10 @@ class Keys:
                 if command.enabled(self._app):
                     command.act(self._app)
                 return
+
+
+def _active(item: int | str) -> bool:
+    return bool(item) and dpg.does_item_exist(item) and bool(dpg.get_item_state(item).get("active"))
 
 
 def table(navigation: str) -> dict[int, list[tuple[Chord, Command]]]:

@@ -142,7 +142,7 @@ class Dialogs:
             act()
             return
         words = f"'{path.name}' is already in '{path.parent.name or path.parent}'. What it holds now would be lost."
-        self._show(Question(self, "Replace the file?", words, [("Replace", "Write over it.", act)]))
+        self._show(Question(self, "Replace the file?", words, [("Replace", "Write over it.", act)], careful=True))
 
     # -- File ---------------------------------------------------------------------------------------------------------------
 

@@ -86,14 +86,22 @@ def log_of(failure: Failure, messages: list[str]) -> str:
 
 
 class Question(Dialog):
-    """Something would be lost: go on? Several answers may stand beside "Cancel"; the last is the default."""
+    """Something would be lost: go on? The default is the last answer, or, where the first one loses something, "Cancel"."""
 
     name = "question"
 
-    def __init__(self, dialogs: Dialogs, title: str, words: str, answers: list[tuple[str, str, Callable[[], Any]]]) -> None:
-        """`answers`: words, tip and what is done, from left to right."""
+    def __init__(
+        self,
+        dialogs: Dialogs,
+        title: str,
+        words: str,
+        answers: list[tuple[str, str, Callable[[], Any]]],
+        *,
+        careful: bool = False,
+    ) -> None:
+        """`answers`: words, tip and what is done, from left to right; `careful` makes "Cancel" the default."""
         super().__init__(dialogs)
-        self._title, self._words, self._answers = title, words, answers
+        self._title, self._words, self._answers, self._careful = title, words, answers, careful
 
     def title(self) -> str:
         return self._title
@@ -102,10 +110,9 @@ class Question(Dialog):
         self.text(self._words)
 
     def buttons(self) -> list[Button]:
-        return [
-            Button("cancel", "Cancel", "Leave everything as it is.", self.close),
-            *(Button(f"answer_{i}", words, tip, self._answer(act)) for i, (words, tip, act) in enumerate(self._answers)),
-        ]
+        cancel = [Button("cancel", "Cancel", "Leave everything as it is.", self.close)]
+        answers = [Button(f"answer_{i}", words, tip, self._answer(act)) for i, (words, tip, act) in enumerate(self._answers)]
+        return answers + cancel if self._careful else cancel + answers
 
     def _answer(self, act: Callable[[], Any]) -> Callable[[], None]:
         def do() -> None:
