@@ -129,4 +129,5 @@ def _viewer() -> Any:
 
     from studio.view import Viewer
 
+    torch.set_num_threads(1)  # of this thread: beside a run, threads that wait for each other take ten times as long
     return Viewer("cuda" if torch.cuda.is_available() else "cpu")
