@@ -35,7 +35,7 @@ CODES: dict[str, tuple[int, ...]] = {
 """dearpygui's codes of each key; digits mean the numeric pad and the row above the letters alike."""
 
 FOR_DIALOGS = {code: name for name in ("Esc", "Enter", "Tab", "Up", "Down") for code in CODES[name]}
-LOOK_S = 0.5
+LOOK_S = 1.0
 """How often fields of several lines are looked for among new items."""
 
 

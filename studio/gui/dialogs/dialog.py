@@ -46,6 +46,7 @@ class Dialog(ABC):
         self.alive = False
         """Between `open` and `close`; callbacks that dearpygui had queued may come later."""
         self._placed: tuple[int, ...] = ()
+        self._height, self._settled = 0.0, False
         self._focus: int | str | None = None
 
     # -- what a dialog says of itself -----------------------------------------------------------------------------------------
@@ -118,11 +119,13 @@ class Dialog(ABC):
         W, H = dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
         w, h = dpg.get_item_rect_size(self.name)
         w = w or self.inner() + 2 * self.theme.px(PADDING)
-        placed = (W, H, round(w), round(h))
+        # Its height is known only after two frames, which must not show it in the wrong place.
+        self._settled = self._settled or (h > 0 and h == self._height)
+        self._height = h
+        placed = (W, H, round(w), round(h) if self._settled else 0)
         if placed != self._placed:
             self._placed = placed
-            # Its height is known only after a frame, which must not show it in the wrong place.
-            top = max(self.theme.px(8), round((H - h) * 0.45)) if h else H
+            top = max(self.theme.px(8), round((H - h) * 0.45)) if self._settled else H
             dpg.configure_item(f"{self.name}.veil", pos=(0, 0), width=W, height=H)
             dpg.configure_item(self.name, pos=(round((W - w) / 2), top))
             self.app.wake()

@@ -10,7 +10,7 @@ from studio.gui.dialogs.dialog import Button, Dialog
 from studio.gui.hand import LEFT, MIDDLE, RIGHT, Held, deed
 from studio.gui.theme import BONE, FIELD, LINE
 
-BUTTONS = {LEFT: "left drag", MIDDLE: "middle drag", RIGHT: "right drag"}
+BUTTONS = {LEFT: "drag", MIDDLE: "middle drag", RIGHT: "right drag"}
 DEEDS = {"orbit": "Turn the mesh", "pan": "Move the view", "zoom": "Zoom", "light": "Turn the light"}
 DRAGS = (
     (LEFT, Held()), (MIDDLE, Held()), (LEFT, Held(shift=True)), (MIDDLE, Held(shift=True)), (MIDDLE, Held(ctrl=True)),
@@ -20,7 +20,7 @@ OTHER = (("wheel", "Zoom"), ("double click", "On a border: its usual place"), ("
 COLUMNS = (("file", "edit", "run"), ("view",), ("mouse", "help"))
 SPACING = 4
 HEADS = {"file": "File", "edit": "Edit", "run": "Run", "view": "View", "help": "Help", "mouse": "Mouse"}
-WORDS = 184
+WORDS = 168
 
 
 class Shortcuts(Dialog):
@@ -36,7 +36,7 @@ class Shortcuts(Dialog):
         px, theme = self.theme.px, self._cap_theme()
         dense = f"dialog.dense.{self.theme.scale}"
         with dpg.child_window(height=self.tall(504), border=False, tag="shortcuts.sheet"):
-            with dpg.group(horizontal=True, horizontal_spacing=px(32)):
+            with dpg.group(horizontal=True, horizontal_spacing=px(24)):
                 for groups in COLUMNS:
                     with dpg.group():
                         for group in groups:
