@@ -52,12 +52,12 @@ def backdrop(camera: Camera, width: int, height: int, floor: Floor, shadow: Tens
     light = srgb_from_linear((room + (wall - room) * pool + spot * lit) * left**CONTRAST)
     light = light.T.reshape(1, 3, rows, columns)
     light = F.interpolate(light, scale_factor=CELL_PX, mode="bilinear", align_corners=False)[0, :, :height, :width]
-    return light.movedim(0, -1) + _noise(width, height).to(device)
+    return light.movedim(0, -1) + _noise(width, height, device)
 
 
 @lru_cache(maxsize=4)
-def _noise(width: int, height: int) -> Tensor:
+def _noise(width: int, height: int, device: torch.device) -> Tensor:
     """Triangular noise of ±1 / 255 [height, width, 1]: dark gradients in 8 bits show steps without it."""
     generator = torch.Generator().manual_seed(0)
     tile = (torch.rand(NOISE_PX, NOISE_PX, generator=generator) - torch.rand(NOISE_PX, NOISE_PX, generator=generator)) / 255
-    return tile.repeat(-(-height // NOISE_PX), -(-width // NOISE_PX))[:height, :width, None].contiguous()
+    return tile.repeat(-(-height // NOISE_PX), -(-width // NOISE_PX))[:height, :width, None].contiguous().to(device)

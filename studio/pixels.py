@@ -53,6 +53,7 @@ class Model:
         density = ((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).abs() / area).sqrt()
         self.flat = torch.cat([corners.geometric_normal, density[:, None], corners.face_set[:, None]], dim=-1).to(device)
         """[F, 5]: normal, uv units per work unit, texture set."""
+        self.sets = len(mesh.sets)
         self.vertices = torch.from_numpy(np.array(mesh.vertices)).to(device)
         self.faces = torch.from_numpy(mesh.faces.astype(np.int64)).to(device)
         self._obstacle = obstacle
@@ -94,7 +95,12 @@ class Mipmaps:
     def __call__(self, taps: tuple[Tensor, Tensor]) -> Tensor:
         """[n, C] from `Places.taps` of this size."""
         index, weight = taps
-        return F.embedding_bag(index, self._table, per_sample_weights=weight, mode="sum")
+        return _by_channel(F.embedding_bag(index, self._table, per_sample_weights=weight, mode="sum"))
+
+
+def _by_channel(rows: Tensor) -> Tensor:
+    """The same [n, C] with each channel's numbers side by side in memory: what follows is several times as fast on a CPU."""
+    return rows.T.contiguous().T
 
 
 def sizes_of(size_px: int) -> list[int]:
@@ -123,16 +129,16 @@ class Places:
         device = model.corner.device
         self.pixel, self.face, self.bary = (t.to(device) for t in hits)
         corner = self.face[:, None] * 3 + torch.arange(3, device=device)
-        looked = F.embedding_bag(corner, model.corner, per_sample_weights=self.bary, mode="sum")
+        looked = _by_channel(F.embedding_bag(corner, model.corner, per_sample_weights=self.bary, mode="sum"))
         position, normal, self.uv, open_ = looked.split([3, 3, 2, 1], dim=1)
-        flat = model.flat.index_select(0, self.face)
+        flat = _by_channel(model.flat.index_select(0, self.face))
         axis = torch.from_numpy(camera.direction()).float().to(device)
         if camera.orthographic:
             self.to_eye = axis.expand_as(position)
         else:
-            self.to_eye = F.normalize(torch.from_numpy(camera.position()).float().to(device) - position, dim=-1)
+            self.to_eye = _unit(torch.from_numpy(camera.position()).float().to(device) - position)
         front = (self.to_eye * flat[:, :3]).sum(-1, keepdim=True) >= 0
-        self.normal = F.normalize(normal, dim=-1)
+        self.normal = _unit(normal)
         self.facing = torch.where(front, self.normal, -self.normal)  # surfaces are lit on the side that is seen
         self._open = torch.where(front, open_, 1.0)  # what hides light from the back of a sheet is not known
         self.depth = camera.distance + (np.dot(camera.target, camera.direction()) - position @ axis)
@@ -159,21 +165,13 @@ class Places:
     def _tapped(self, size_px: int) -> tuple[Tensor, Tensor]:
         sides = torch.tensor(sizes_of(size_px), device=self.pixel.device)
         level = (self._footprint * size_px).clamp(min=1e-6).log2().round().long().clamp(0, len(sides) - 1)
-        sets = int(self._model.flat[:, 4].max()) + 1
-        starts = (sides**2 * sets).cumsum(0) - sides**2 * sets
+        starts = self._model.sets * ((sides**2).cumsum(0) - sides**2)
         side = sides[level]
         start = starts[level] + self._set * side**2
-        last = (side - 1)[:, None]
-        place = self.uv.remainder(1) * side[:, None] - 0.5
-        low = place.floor()
-        part = place - low
-        near = low.long()
-        near, far = near.clamp(min=0), torch.minimum(near + 1, last)
-        rows = torch.stack([near[:, 1], near[:, 1], far[:, 1], far[:, 1]], dim=1)
-        columns = torch.stack([near[:, 0], far[:, 0], near[:, 0], far[:, 0]], dim=1)
-        x, y = part.unbind(1)
-        weight = torch.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], dim=1)
-        return start[:, None] + rows * side[:, None] + columns, weight
+        (left, right, x), (above, below, y) = (_around(c.remainder(1) * side - 0.5, side) for c in self.uv.unbind(1))
+        above, below = start + above * side, start + below * side
+        index = torch.stack([above + left, above + right, below + left, below + right], dim=1)
+        return index, torch.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], dim=1)
 
     @cached_property
     def wire(self) -> Tensor:
@@ -189,3 +187,15 @@ class Places:
         away = (self.bary * height[index]).amin(-1, keepdim=True)
         dense = (height.amin(-1, keepdim=True)[index] / 9).clamp(0.12, 1)
         return (1.15 - away).clamp(0, 1) * dense
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Of length 1, row by row; quicker than torch's own where channels lie side by side."""
+    return x * x.square().sum(-1, keepdim=True).clamp(min=1e-20).rsqrt()
+
+
+def _around(place: Tensor, side: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The texels [n] before and after places [n] along an axis of `side` [n] texels, and how far between them they lie [n]."""
+    low = place.floor()
+    near = low.long()
+    return near.clamp(min=0), torch.minimum(near + 1, side - 1), place - low

@@ -85,9 +85,11 @@ class Viewer:
         """
         if shot.channel not in CHANNELS:
             raise unknown("channel", shot.channel, CHANNELS)
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference mode: environments made here are shared with runs, which need gradients
             frame = self._framed(shot)
             picture = np.empty((shot.height, shot.width, 4), np.float32) if out is None else out
+            here = self.device.type == "cpu"
+            drawn = torch.from_numpy(picture) if here else torch.empty(picture.shape, device=self.device)
             for number, band in enumerate(frame.bands):
                 rows = slice(band.top, band.top + band.rows)
                 room, pictures = frame.room[rows].reshape(-1, 4), []
@@ -101,9 +103,11 @@ class Viewer:
                 mean = pictures[0] if len(pictures) == 1 else torch.stack(pictures).mean(0)
                 if not shot.backdrop:
                     mean[:, :3] /= mean[:, 3:].clamp(min=1e-6)
-                torch.from_numpy(picture[rows]).copy_(mean.reshape(band.rows, band.width, 4))  # fast into pinned memory
+                drawn[rows] = mean.reshape(band.rows, band.width, 4)
             if shot.samples == 1 and shot.backdrop:
-                frame.soften(torch.from_numpy(picture))
+                frame.soften(drawn)
+            if not here:
+                torch.from_numpy(picture).copy_(drawn)
         return picture
 
     def pick(self, camera: Camera, width: int, height: int, x: float, y: float) -> tuple[float, float, float] | None:
@@ -112,7 +116,7 @@ class Viewer:
         if not (0 <= x < width and 0 <= row < height):
             return None
         band = Band(width, height, row, 1, shift=(0.0, y - row - 0.5))
-        with torch.inference_mode():
+        with torch.no_grad():
             pixel, face, bary = self._rasterizer.surface(self._mesh, _taken_back(camera), band)
             found = (pixel == int(x)).nonzero()[:, 0].tolist()
             if not found:
@@ -228,7 +232,7 @@ class _Frame:
         return room
 
     def soften(self, picture: Tensor) -> None:
-        """Melt the steps of the silhouette in a picture [height, width, 4] of one sample a pixel (CPU)."""
+        """Melt the steps of the silhouette in a picture [height, width, 4] of one sample a pixel."""
         flat, offsets, weights = picture.view(-1, 4), *self._neighbours
         flat[self._edge] = (flat[self._edge[:, None] + offsets] * weights[:, None]).sum(1)
 
@@ -236,9 +240,9 @@ class _Frame:
     def _edge(self) -> Tensor:
         """The pixels, counted over the picture, between the surface and the room; none at the picture's border."""
         shot = self._shot
-        hit = torch.zeros(shot.height * shot.width)
+        hit = torch.zeros(shot.height * shot.width, device=self._viewer.device)
         for number, band in enumerate(self.bands):
-            hit[self.places(number, 0).pixel.cpu() + band.top * shot.width] = 1
+            hit[self.places(number, 0).pixel + band.top * shot.width] = 1
         share = F.avg_pool2d(hit.reshape(1, shot.height, shot.width), 3, 1)[0]
         row, column = ((share > 0.05) & (share < 0.95)).nonzero(as_tuple=True)
         return (row + 1) * shot.width + column + 1
@@ -246,8 +250,8 @@ class _Frame:
     @cached_property
     def _neighbours(self) -> tuple[Tensor, Tensor]:
         """A pixel's 3 × 3 neighbours, as steps from it, and their weights."""
-        side = torch.tensor([-1, 0, 1])
-        weight = torch.tensor([0.25, 0.5, 0.25])
+        device = self._viewer.device
+        side, weight = torch.tensor([-1, 0, 1], device=device), torch.tensor([0.25, 0.5, 0.25], device=device)
         return (side[:, None] * self._shot.width + side).flatten(), torch.outer(weight, weight).flatten()
 
     def places(self, number: int, sample: int) -> Places:

@@ -213,6 +213,15 @@ def test_a_picture_nobody_wants_is_left_at_once() -> None:
     assert len(asked) == 3
 
 
+def test_light_that_was_first_loaded_here_can_be_learned_under() -> None:
+    environment._prefiltered.cache_clear()
+    viewer("cube")._lit = viewer("cube")._frame = None
+    drawn("cube", replace(SHOT, environment="white"))
+    roughness = torch.full((1,), 0.4, requires_grad=True)
+    environment.load("white").reflected(torch.tensor([[0.0, 1.0, 0.0]]), roughness).sum().backward()
+    assert roughness.grad is not None
+
+
 def test_a_mesh_without_uvs_is_shown_and_wrong_names_are_said() -> None:
     bare = Mesh.from_arrays(cube().vertices, cube().faces)
     made = Viewer()

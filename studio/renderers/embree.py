@@ -129,11 +129,14 @@ def _rays(camera: Camera, band: Band, left: int, right: int, top: int, bottom: i
     step = 2 * camera.half_height() / band.height
     x = ((np.arange(left, right, dtype=np.float32) + 0.5 + band.shift[0]) - band.width / 2) * np.float32(step)
     y = (band.height / 2 - (np.arange(top, bottom, dtype=np.float32) + band.top + 0.5 + band.shift[1])) * np.float32(step)
-    plane = (y[:, None, None] * up + x[:, None] * across).reshape(-1, 3)
-    eye = camera.position().astype(np.float32)
+    eye, forward = camera.position().astype(np.float32), np.float32(-camera.distance) * back
+    plane = np.empty((len(y), len(x), 3), np.float32)
+    for k in range(3):  # an axis at a time is several times as fast as all three
+        plane[..., k] = y[:, None] * up[k] + (x * across[k] + (eye if camera.orthographic else forward)[k])
+    plane = plane.reshape(-1, 3)
     if camera.orthographic:
-        return plane + eye, np.broadcast_to(-back, plane.shape).copy()
-    return np.broadcast_to(eye, plane.shape).copy(), plane - np.float32(camera.distance) * back
+        return plane, np.broadcast_to(-back, plane.shape).copy()
+    return np.broadcast_to(eye, plane.shape).copy(), plane
 
 
 @dataclass(frozen=True)
