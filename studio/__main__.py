@@ -1,4 +1,4 @@
-"""The commands: `studio bake`, `studio demo`, `studio doctor`, `studio plugs`, and `studio` alone for the window."""
+"""The commands: `studio bake`, `demo`, `doctor` and `plugs`; `studio` alone, or with a mesh or project, for the window."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from studio.doctor import Row
     from studio.job import Outcome, Outputs
     from studio.plug import Socket
+    from studio.surface.mesh import Mesh
 
 USER_ERROR = 2
 """Exit code of a mistake the user can mend; a run stopped by a signal ends with 128 + its number."""
@@ -33,7 +34,7 @@ def _option(metavar: str) -> Any:
 
 def bake(
     mesh: Annotated[Path, Positional, arg(metavar="MESH")],
-    prompt: Annotated[str, Positional, arg(metavar="PROMPT")],
+    prompt: Annotated[str | None, Positional, _option("PROMPT")] = None,
     *,
     out: Annotated[Path, arg(metavar="X.glb")],
     preset: Annotated[str | None, _option("P")] = None,
@@ -44,6 +45,7 @@ def bake(
     reward: Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], _option("NAME=WEIGHT ...")] = (),
     report: Annotated[Path | None, _option("R.json")] = None,
     sheet: Annotated[Path | None, _option("S.png")] = None,
+    project: Annotated[Path | None, _option("P.patina")] = None,
     log: Annotated[Path | None, _option("TB_DIR")] = None,
     resume: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False,
     unwrap: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False,
@@ -54,8 +56,8 @@ def bake(
     """Texture a mesh from a prompt.
 
     Args:
-        mesh: The mesh: GLB, glTF, OBJ, PLY or STL. Your file is never changed.
-        prompt: What its surface should look like.
+        mesh: The mesh: GLB, glTF, OBJ, PLY or STL. Your file is never changed. Or a project saved by the window.
+        prompt: What its surface should look like; a project has its own.
         out: The textured mesh; the suffix chooses the format.
         preset: A preset's name (see `studio plugs`) or your own TOML file; the other options override it.
         trainer: How to learn: lora_reward, texture_direct, or sample to learn nothing.
@@ -65,6 +67,7 @@ def bake(
         reward: Rewards to learn from, with weights: symmetry=1 palette=0.5. A weight of 0 only watches.
         report: Write the run's numbers as JSON.
         sheet: Write a contact sheet of the result as PNG.
+        project: Write a project that the window opens, with texture, LoRA and curves.
         log: Write TensorBoard logs into this folder.
         resume: Continue the unfinished run whose checkpoint lies beside the output.
         unwrap: Lay out new UVs even where the mesh has usable ones.
@@ -75,6 +78,8 @@ def bake(
     from studio.config import parse
     from studio.config import preset as load_preset
     from studio.job import Outputs
+    from studio.project import SUFFIX, opened
+    from studio.project import load as load_project
 
     # Numbers arrive as text: what is wrong with them is said in one place, the same way for options and presets.
     chosen = {
@@ -89,11 +94,20 @@ def bake(
         "renderer": renderer,
         "generator": generator,
     }
-    # Without a preset nothing is learned, unless an option speaks of learning.
-    learns = reward or iterations not in (None, "0")
-    start = load_preset(preset) if preset else {"trainer": "lora_reward" if learns else "sample"}
-    config = parse({name: value for name, value in chosen.items() if value is not None and value != {}}, base=parse(start))
-    return _work(config, mesh, Outputs(out, report=report, sheet=sheet, log=log), resume=resume)
+    table = load_preset(preset) if preset else {}
+    if mesh.suffix.lower() == SUFFIX:
+        project_in = load_project(mesh)
+        target, base = opened(project_in), parse(table, base=project_in.document.config)
+    elif prompt is None and "prompt" not in table:
+        raise StudioError(
+            "The prompt is missing.", 'Say what the surface should look like: `studio bake MESH "PROMPT" --out X.glb`.'
+        )
+    else:
+        # Without a preset nothing is learned, unless an option speaks of learning.
+        learns = reward or iterations not in (None, "0")
+        target, base = mesh, parse(table or {"trainer": "lora_reward" if learns else "sample"})
+    config = parse({name: value for name, value in chosen.items() if value is not None and value != {}}, base=base)
+    return _work(config, target, Outputs(out, report=report, sheet=sheet, log=log, project=project), resume=resume)
 
 
 def demo(
@@ -159,8 +173,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     commands = {"bake": bake, "demo": demo, "doctor": doctor, "plugs": plugs}
     try:
-        if not arguments:
-            raise StudioError("The window does not exist yet.", "Use `studio bake MESH PROMPT --out X.glb`, or `studio demo`.")
+        if len(arguments) < 2 and not (arguments and (arguments[0] in commands or arguments[0].startswith("-"))):
+            from studio.gui import open_window
+
+            return open_window(_file(arguments[0]) if arguments else None)
         about = "Patina Studio textures 3D meshes from a prompt, with rewards that tune the model while it paints."
         return tyro.extras.subcommand_cli_from_dict(commands, prog="studio", description=about, args=arguments)
     except StudioError as error:
@@ -168,6 +184,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USER_ERROR
     except KeyboardInterrupt:
         return 130
+
+
+def _file(name: str) -> Path:
+    """What a window is asked to open. Raises StudioError when it is neither a file nor a command."""
+    path = Path(name)
+    if not path.exists():
+        problem = f"'{name}' is neither a file nor a command."
+        raise StudioError(problem, "Give a mesh or a project to open, or one of: bake, demo, doctor, plugs.")
+    return path
 
 
 def _weights(items: Sequence[str]) -> dict[str, float]:
@@ -183,7 +208,7 @@ def _weights(items: Sequence[str]) -> dict[str, float]:
     return weights
 
 
-def _work(config: Config, mesh: Path, outputs: Outputs, *, resume: bool) -> int:
+def _work(config: Config, mesh: Path | Mesh, outputs: Outputs, *, resume: bool) -> int:
     """Run with a progress line; Ctrl-C and SIGTERM save what there is."""
     from studio import gain
     from studio.console import Interruption, ProgressLine

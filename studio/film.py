@@ -77,9 +77,8 @@ class Film:
             self.moments = (*self._without(same), Moment(id, iteration, thumbnail, dict(scores)))
             if len(self.moments) > self._most:
                 self.stride *= 2
-                last = self.moments[-1]
-                out = {m.id for m in self.moments if m.iteration % self.stride and not m.kept and m is not last}
-                self.moments = self._without(out)
+            between = {m.id for m in self.moments[:-1] if m.iteration % self.stride and not m.kept}
+            self.moments = self._without(between)
             return id
 
     def keep(self, id: int | None) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from studio import exporters, files
+from studio import exporters, files, project
 from studio.config import Config
+from studio.document import Document
 from studio.errors import OutputError, StudioError
 from studio.exporters import Asset, Exporter
 from studio.exporters._source import spare
@@ -20,6 +21,8 @@ from studio.progress import Progress, Result
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
 
+    from studio.surface.mesh import Mesh
+    from studio.texture import Texture
 
 KEEP_S = 30.0
 """How often an unfinished run's checkpoint is written even though nobody stops it."""
@@ -37,6 +40,8 @@ class Outputs:
     """Pictures of the result, as PNG."""
     log: Path | None = None
     """A folder for TensorBoard."""
+    project: Path | None = None
+    """A project that the window opens."""
 
     @property
     def checkpoint(self) -> Path:
@@ -60,7 +65,9 @@ class Outputs:
         self.exporter()
         if self.sheet and self.sheet.suffix.lower() != ".png":
             raise OutputError(f"The contact sheet cannot be written as '{self.sheet.name}'.", "Give it the suffix .png.")
-        places = [p for p in (self.asset, self.report, self.sheet, self.checkpoint) if p]
+        if self.project and self.project.suffix.lower() != project.SUFFIX:
+            raise OutputError(f"A project cannot be written as '{self.project.name}'.", f"Give it the suffix {project.SUFFIX}.")
+        places = [p for p in (self.asset, self.report, self.sheet, self.project, self.checkpoint) if p]
         if len({os.path.realpath(p) for p in places}) < len(places):
             raise OutputError("Two results would be written to the same file.", "Give each its own name.")
         for place in places:
@@ -87,19 +94,19 @@ class Outcome:
 
 def work(
     config: Config,
-    mesh: Path,
+    mesh: Path | Mesh,
     outputs: Outputs,
     *,
     resume: bool = False,
     show: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Run `config` on a mesh file and write the outputs.
+    """Run `config` on a mesh (or its file) and write the outputs.
 
     `stop` is asked at every step. When it says yes, or when the run fails, a checkpoint and the best texture so far are written;
     `resume` continues from that checkpoint to the same numbers. Raises StudioError for anything the user can mend.
     """
-    outputs.check(mesh)
+    outputs.check(mesh if isinstance(mesh, Path) else mesh.source.path)
     if outputs.exporter().needs_lora and not config.trainer.learns:
         problem = f"This trainer learns no LoRA, so '{outputs.asset.name}' would be empty."
         raise StudioError(problem, "Use --trainer lora_reward, or write a mesh, such as a .glb.")
@@ -118,7 +125,7 @@ def work(
                 show(progress)
                 log(progress)
                 if progress.result is not None:
-                    written = _write(progress.result, outputs, config)
+                    written = _write(progress.result, outputs, unfinished)
                     outputs.checkpoint.unlink(missing_ok=True)
                     unfinished.checkpoint = None
                     return Outcome(written, progress.result)
@@ -136,10 +143,16 @@ class _Unfinished:
         self.config = config
         self.checkpoint: dict[str, Any] | None = None
         self.best: Progress | None = None
+        self.curves: dict[str, list[tuple[int, float]]] = {}
+        self.markers: list[tuple[int, str]] = []
         self._kept_at = time.monotonic()
 
     def note(self, progress: Progress) -> None:
         if progress.checkpoint is not None:
+            for name, value in progress.metrics.items():
+                self.curves.setdefault(name, []).append((progress.step, value))
+            if progress.change:
+                self.markers.append((progress.step, progress.change))
             # Taken at once: at a later step the optimiser and the normalisers have moved on.
             self.checkpoint = progress.checkpoint()
             if progress.texture is not None and (self.best is None or _score(progress) >= _score(self.best)):
@@ -168,14 +181,35 @@ class _Unfinished:
         receipt = {"config": self.config.table(), "unfinished": True, "iteration": self.best.step, "score": _score(self.best)}
         lora = self.checkpoint.get("trainer", {}).get("lora", {})
         asset = Asset(mesh=self.best.mesh, texture=self.best.texture.to("cpu"), receipt=receipt, lora=lora)
-        return (outputs.checkpoint, *outputs.exporter().write(asset, outputs.asset))
+        written = [outputs.checkpoint, *outputs.exporter().write(asset, outputs.asset)]
+        if outputs.project:
+            written.append(self.save(outputs.project, asset.mesh, asset.texture))
+        return tuple(written)
+
+    def save(self, path: Path, mesh: Mesh, texture: Texture) -> Path:
+        """Everything as a project, for the window."""
+        state = self.checkpoint or {}
+        return project.save(
+            project.Project(
+                Document(mesh.source.path, self.config),
+                mesh,
+                texture,
+                project.laid_out(mesh),
+                state.get("trainer", {}).get("lora", {}),
+                self.checkpoint,
+                self.curves,
+                self.markers,
+                list(state.get("objective", {}).get("journal", [])),
+            ),
+            path,
+        )
 
 
 def _score(progress: Progress) -> float:
     return progress.metrics.get("score", 0.0)
 
 
-def _write(result: Result, outputs: Outputs, config: Config) -> tuple[Path, ...]:
+def _write(result: Result, outputs: Outputs, story: _Unfinished) -> tuple[Path, ...]:
     """The results in files, the report last: where there is a report, everything is there."""
     texture = result.texture.to("cpu")
     asset = Asset(mesh=result.mesh, texture=texture, receipt=result.receipt, painted=result.painted, lora=result.lora)
@@ -183,7 +217,9 @@ def _write(result: Result, outputs: Outputs, config: Config) -> tuple[Path, ...]
     if outputs.sheet:
         from studio.sheet import write_sheet
 
-        written.append(write_sheet(result, config, outputs.sheet))
+        written.append(write_sheet(result, story.config, outputs.sheet))
+    if outputs.project:
+        written.append(story.save(outputs.project, result.mesh, texture))
     if outputs.report:
         written.append(files.write_json(outputs.report, result.report))
     return tuple(written)

@@ -94,6 +94,7 @@ class Objective:
         self._own_prompt, self._scene_of, self._look, self._live = prompt, scene, look, live
         self._norms: dict[str, list[float]] = {t.name: [] for t in terms}
         self._broken: set[str] = set()
+        self._origin = (seed, self.scene)
         self._baked_at, self._bake_s = -math.inf, 0.0
         self.untrained: dict[str, float] | None = None
         """The raw rewards of the run's own seed before anything was learned, once it was painted."""
@@ -130,10 +131,15 @@ class Objective:
     # -- painting -----------------------------------------------------------------------------------------------------------
 
     def paint(self, seed: int, *, stage: str = "sampling") -> Generator[Progress, None, Painted]:
-        """Sample all views from `seed`, decode and bake them into the atlas; yields once per denoising step."""
+        """Sample all views from `seed`, decode and bake them into the atlas; yields once per denoising step.
+
+        What was painted last is not painted again while nothing has been learned since.
+        """
+        if self.painted is not None and not self._learned and self._origin[0] == seed and self._origin[1] is self.scene:
+            return self.painted
         rollout = yield from sample(self.painter, self.scene, seed=seed, chunk=self.chunk, stage=stage, show=self._show)
         pictures = decode(self.painter, rollout.x0)
-        self.painted = Painted(self._baked(pictures), pictures, rollout)
+        self.painted, self._origin = Painted(self._baked(pictures), pictures, rollout), (seed, self.scene)
         if seed == self.seed and not self._learned and self.untrained is None:
             self.untrained = self.raw(self.painted.texture)
         return self.painted

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".patina"
 FORMAT = 1
+UNPACKED = 20
+"""Meshes of so many projects stay unpacked in the cache."""
 DAMAGED = "Open another copy, or begin anew from its mesh."
 
 
@@ -69,6 +72,25 @@ class Project:
             "scores": {name: curve[-1][1] for name, curve in self.curves.items() if curve},
             "versions": {"patina-studio": __version__},
         }
+
+
+def opened(project: Project) -> Mesh:
+    """The mesh of a project that was read, on the UVs it was painted on. Raises MeshError, also when these do not fit it."""
+    from studio.surface.mesh import load as load_mesh
+
+    mesh = load_mesh(project.document.mesh)
+    if project.corner_uv is None:
+        return mesh
+    if project.corner_uv.shape != (len(mesh.faces), 3, 2) or not np.isfinite(project.corner_uv).all():
+        raise MeshError("The UVs in this project do not fit its mesh.", DAMAGED)
+    return mesh.with_uv(project.corner_uv, "The UVs are those that the studio has laid out.")
+
+
+def laid_out(mesh: Mesh) -> np.ndarray | None:
+    """The UVs [F, 3, 2] of a mesh where they are not its file's. Raises MeshError when that file is gone or has changed."""
+    from studio.exporters._source import read
+
+    return mesh.corner_uv if read(mesh).unwrapped else None
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------------
@@ -171,12 +193,20 @@ def _unpacked(contents: Mapping[str, bytes], name: str) -> Path:
     inside = {n: data for n, data in contents.items() if n.startswith("mesh/")}
     digest = hashlib.sha256(b"".join(n.encode() + hashlib.sha256(data).digest() for n, data in sorted(inside.items())))
     folder = resources.cache_dir() / "projects" / digest.hexdigest()[:24]
+    _prune(folder)
     for inner, data in inside.items():
         target = folder / PurePosixPath(inner).relative_to("mesh")
         if not (target.is_file() and target.stat().st_size == len(data)):
             target.parent.mkdir(parents=True, exist_ok=True)
             files.write_bytes(target, data)
     return folder / PurePosixPath(name).relative_to("mesh")
+
+
+def _prune(spared: Path) -> None:
+    """Meshes of projects that were opened long ago go."""
+    others = sorted((p for p in spared.parent.glob("*") if p != spared), key=lambda p: p.stat().st_mtime)
+    for folder in others[: -UNPACKED + 1]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read_texture(contents: Mapping[str, bytes]) -> Texture:

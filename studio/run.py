@@ -96,6 +96,8 @@ def run(
     seeds = tuple(range(config.held_out)) if config.trainer.learns else ()
     with _timed("before", seconds):
         before, raw_before = yield from stages.held_out(objective, seeds, "measuring before")
+        if config.trainer.learns and config.iterations and not seeds and resume is None:
+            yield from objective.paint(config.seed)  # so that there is something to compare with
     steps: list[dict[str, float]] = []
     if resume is not None:
         objective.restore(resume["objective"])

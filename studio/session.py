@@ -134,9 +134,7 @@ class Session(Editing, Showing, Painting, Filing):
 
         def read() -> tuple[Project, Mesh, Health, np.ndarray | None]:
             project = project_files.load(path)
-            mesh, health = _read(project.document.mesh)
-            if project.corner_uv is not None:
-                mesh = mesh.with_uv(project.corner_uv, "The UVs were laid out by the studio.")
+            mesh, health = _examined(project_files.opened(project))
             return project, mesh, health, thumbnail(mesh, project.texture) if project.texture is not None else None
 
         def here(found: tuple[Project, Mesh, Health, np.ndarray | None]) -> None:
@@ -159,8 +157,9 @@ class Session(Editing, Showing, Painting, Filing):
         self.stop()
         if not adopt:
             self._mesh_path = path
-        job = lambda: _read(path)  # noqa: E731
-        self._loader.submit(f"reading {path.name}", job, then=here, failed=lambda e: self._failed(f"Opening '{path.name}'", e))
+        self._loader.submit(
+            f"reading {path.name}", lambda: _read(path), then=here, failed=lambda e: self._failed(f"Opening '{path.name}'", e)
+        )
 
     def _show_mesh(self, mesh: Mesh, health: Health) -> None:
         """Another mesh, as it came; nothing is known of it but its own texture."""
@@ -229,10 +228,14 @@ class Session(Editing, Showing, Painting, Filing):
 
 
 def _read(path: Path) -> tuple[Mesh, Health]:
-    from studio.surface.health import health
     from studio.surface.mesh import load
 
-    mesh = load(path)
+    return _examined(load(path))
+
+
+def _examined(mesh: Mesh) -> tuple[Mesh, Health]:
+    from studio.surface.health import health
+
     return mesh, health(mesh).rows()
 
 

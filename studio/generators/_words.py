@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from studio.errors import StudioError, nearest
@@ -12,6 +13,12 @@ from studio.generators import Words
 DATA = Path(__file__).parent / "data" / "mini"
 TOKENS = 16
 """How many words of a prompt are read."""
+
+
+@lru_cache(maxsize=64)
+def words(prompt: str) -> Words:
+    """What `mini` and `tiny` make of a prompt. Raises StudioError when the vocabulary is missing."""
+    return Vocabulary.read().sorted_out(prompt, length=TOKENS)
 
 
 class Vocabulary:

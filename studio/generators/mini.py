@@ -36,9 +36,9 @@ class Mini(Generator):
         return MultiView(network, vocabulary, steps=self.steps, guidance=self.guidance, eta=self.eta)
 
     def words(self, prompt: str) -> Words:
-        from studio.generators._words import TOKENS, Vocabulary
+        from studio.generators._words import words
 
-        return Vocabulary.read().sorted_out(prompt, length=TOKENS)
+        return words(prompt)
 
     def warm(self) -> None:
         import studio.generators._multiview  # noqa: F401

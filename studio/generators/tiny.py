@@ -5,6 +5,7 @@ It accepts every prompt and obeys none.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,10 @@ from studio.plug import knob
 
 if TYPE_CHECKING:
     import torch
+
+
+_drawing = threading.Lock()
+"""All threads draw from one source of random numbers: two that build at once would get each other's."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Tiny(Generator):
 
         size = Size(view_px=64, channels=(8, 16, 16), heads=(1, 2, 2), head_channels=4, text_channels=16, text_layers=1, groups=4)
         vocabulary = Vocabulary.read()
-        with torch.random.fork_rng(devices=[]):
+        with _drawing, torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.weights_seed)
             network = Denoiser(size, len(vocabulary.words))
             network.head.leave.weight.data *= 5  # fresh weights paint near grey; this gives rewards something to see
@@ -44,9 +49,9 @@ class Tiny(Generator):
         return MultiView(network, vocabulary, steps=self.steps, guidance=self.guidance, eta=self.eta, fused=fused)
 
     def words(self, prompt: str) -> Words:
-        from studio.generators._words import TOKENS, Vocabulary
+        from studio.generators._words import words
 
-        return Vocabulary.read().sorted_out(prompt, length=TOKENS)
+        return words(prompt)
 
     def warm(self) -> None:
         import studio.generators._multiview  # noqa: F401
