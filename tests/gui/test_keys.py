@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from studio import resources
 from studio.gui.chords import Chord
 from studio.gui.commands import HOLD_BEFORE, TABLE
-from tests.gui.driver import State, Window
+from tests.gui.driver import ROOT, State, Window
+from tests.gui.drop import drop
 from tests.gui.screen import Screen, why_not
 
 NAVIGATIONS = ("default", "blender")
@@ -119,5 +121,20 @@ def test_keys_on_the_real_window(window: Window) -> None:
     window.wait(lambda s: "menu.view.front" in s["items"])
     window.key("Escape")
     window.wait(lambda s: "menu.view.front" not in s["items"], what="the menu's end")
+
+
+@pytest.mark.gui
+@pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+def test_files_are_dropped_and_the_window_asks_before_it_closes(window: Window) -> None:
+    """The first file that can be opened is, the others are named; a file that cannot be opened is a dialog, not a silence."""
+    assert drop(window.screen.name, int(window._id), [ROOT / "README.md", resources.sample("mug"), resources.sample("vase")])
+    window.wait(lambda s: s["mesh"] == "mug", seconds=20)
+    assert drop(window.screen.name, int(window._id), [ROOT / "README.md"])
+    window.wait(lambda s: s["dialog"] == "error")
+    window.keep("dropped")
+    window.key("Escape")
+    window.wait(lambda s: not s["dialog"])
     window.key("ctrl+q")
-    assert window.process.wait(10) == 0
+    window.wait(lambda s: s["dialog"] == "question", what="a question, as the mug was not saved")
+    window.click("question.answer_0")
+    assert window.process.wait(15) == 0
