@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import dearpygui.dearpygui as dpg
 
-from studio.gui.theme import ASH, BONE
+from studio.gui.theme import ASH, BONE, VERDIGRIS
 
 if TYPE_CHECKING:
     from studio.gui.app import App
 
 ENTRY_PX = 300
 """The least width of the list."""
+_lists: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Entry:
     """A sentence below the label."""
     why_not: str | None = None
     """Why it cannot be chosen; it then stands in the sentence's place."""
+
+
+def is_open() -> bool:
+    """Whether a list hangs open."""
+    return any(dpg.does_item_exist(item) and dpg.is_item_visible(item) for item in _lists)
 
 
 class Choice:
@@ -49,6 +55,7 @@ class Choice:
             dpg.add_theme_style(dpg.mvStyleVar_ButtonTextAlign, 0, 0.5)
         dpg.bind_item_theme(row, overlap)
         app.theme.tip(tag, tip)
+        _lists.add(self._list)
         with dpg.window(popup=True, show=False, tag=self._list, no_title_bar=True, no_move=True, no_resize=True):
             pass
 
@@ -74,7 +81,8 @@ class Choice:
                 parent=self._list, tag=name, pos=(pad, y), width=width - 2 * pad, height=tall, enabled=free,
                 callback=self._picked, user_data=entry.name,
             )  # fmt: skip
-            dpg.add_text(entry.label, parent=self._list, pos=(2 * pad, y + px(4)), color=BONE if free else ASH)
+            colour = VERDIGRIS if entry.label == self._label else BONE if free else ASH
+            dpg.add_text(entry.label, parent=self._list, pos=(2 * pad, y + px(4)), color=colour)
             if note:
                 text = dpg.add_text(note, parent=self._list, pos=(2 * pad, y + px(22)), wrap=inner, color=ASH)
                 dpg.bind_item_font(text, fonts.small)

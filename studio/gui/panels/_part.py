@@ -52,19 +52,18 @@ class Part:
     def update(self) -> None:
         """Follow the session; another plug gets another form."""
         session = self._app.session
-        state = (session.revision,)
-        if state == self._seen:
-            return
-        self._seen = state
         plug = getattr(session.document.config, self._part)
-        if type(plug) is not self._kind:
+        if self._form is None or type(plug) is not self._kind:
             self._kind = type(plug)
             self._choice.show(named(self._socket.name_of(plug)))
             dpg.set_value(f"{self._part}.about", self._said(type(plug)))
             dpg.delete_item(f"{self._part}.form", children_only=True)
             self._form = Form(self._app, f"{self._part}.form", self._part, plug, live=self._live)
-        assert self._form is not None
         self._form.update(plug)
+        state = (session.document, session.state)
+        if state == self._seen:
+            return
+        self._seen = state
         sentence = waiting(session.pending(), self._part)
-        dpg.configure_item(f"{self._part}.pending", default_value=sentence, show=bool(sentence))
+        dpg.configure_item(f"{self._part}.pending", show=bool(sentence))
         dpg.set_value(f"{self._part}.pending", sentence)

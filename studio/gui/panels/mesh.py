@@ -95,14 +95,14 @@ class _Mesh:
                 with dpg.group(horizontal=True):
                     for name in names[start : start + PER_ROW]:
                         self._sample(name, shelf.put(picture(pictures[name], px(SIDE))) if name in pictures else None)
-        self._samples = names
+        self._samples = {name: resources.sample(name) for name in names}
 
     def _sample(self, name: str, picture: int | None) -> None:
         tag, options = f"mesh.sample.{name}", {"callback": self._open_sample, "user_data": name}
         if picture is None:
             dpg.add_button(label=named(name), tag=tag, **options)
         else:
-            dpg.add_image_button(picture, tag=tag, **options)
+            dpg.add_image_button(picture, tag=tag, background_color=FIELD, **options)
         self._app.theme.tip(tag, f"Open the sample '{named(name)}'.")
 
     # -- callbacks ----------------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class _Mesh:
 
     def update(self) -> None:
         session, wide = self._app.session, room(self._app)
-        state = (session.revision, session.loading, wide)
+        state = (session.mesh, session.document.mesh, session.health, session.loading, wide)
         if state == self._seen or not measurable(self._app):
             return
         if wide != self._room:
@@ -151,8 +151,8 @@ class _Mesh:
             for sentence in found:
                 self._app.theme.note(sentence, warning=sentence.startswith("Worth"))
             dpg.pop_container_stack()
-        for sample in self._samples:
-            dpg.bind_item_theme(f"mesh.sample.{sample}", self._ring[path == resources.sample(sample)])
+        for sample, file in self._samples.items():
+            dpg.bind_item_theme(f"mesh.sample.{sample}", self._ring[path == file])
 
     def _fit(self) -> None:
         """Four samples side by side, whatever the column's width."""

@@ -66,7 +66,7 @@ class _Prompt:
         self._app = app
         self._seen: tuple[Any, ...] = ()
         self._chips: tuple[Chip, ...] = ()
-        self._room = 0
+        self._room, self._active = 0, False
         self._prompt = ""
         theme, px = app.theme, app.theme.px
         self._shelf, self._materials = Shelf("prompt"), materials()
@@ -81,8 +81,11 @@ class _Prompt:
                 tag="prompt.text", multiline=True, width=-1, height=px(40), on_enter=True, ctrl_enter_for_new_line=True,
                 callback=lambda _, text: self._say(text),
             )  # fmt: skip
-            tip = "What the surface should look like, in English.\nEnter: use it, also during a run. Esc: back to what it was."
-            theme.tip("prompt.text", tip)
+            with dpg.tooltip("prompt.text", tag="prompt.tip", delay=0.4, hide_on_activity=True):
+                tip = (
+                    "What the surface should look like, in English.\nEnter: use it, also during a run. Esc: back to what it was."
+                )
+                dpg.add_text(tip, wrap=px(320))
             with dpg.item_handler_registry() as left:
                 dpg.add_item_deactivated_after_edit_handler(callback=self._left)
             dpg.bind_item_handler_registry("prompt.text", left)
@@ -188,11 +191,15 @@ class _Prompt:
         config, wide = self._app.session.document.config, room(self._app)
         typing = dpg.is_item_active("prompt.text")
         text = " ".join(dpg.get_value("prompt.text").split()) if typing else config.prompt
+        begun, self._active = self._app.session.active and not self._active, self._app.session.active
+        if begun and typing and text:  # started by a key, in the middle of a word: what stands there counts
+            self._say(text)
         state = (typing, text, config.seed, config.generator, wide)
         if state == self._seen or not measurable(self._app):
             return
         self._seen = state
         px = self._app.theme.px
+        dpg.configure_item("prompt.tip", show=not typing)  # it would hide the chips
         if not typing:
             shown = wrapped(text, wide - px(24), lambda t: dpg.get_text_size(t)[0])
             dpg.set_value("prompt.text", shown)

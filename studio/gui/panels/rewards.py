@@ -10,6 +10,7 @@ import dearpygui.dearpygui as dpg
 
 from studio import rewards
 from studio.config import Weighted, preset, preset_names
+from studio.errors import StudioError
 from studio.gui.choice import Choice, Entry
 from studio.gui.form import Form, spoken
 from studio.gui.panels import Panel
@@ -22,6 +23,7 @@ from studio.plug import knobs
 
 if TYPE_CHECKING:
     from studio.gui.app import App
+    from studio.rewards import Reward
 
 WEIGHT = 2.0
 """The slider's range to either side; larger weights can be typed."""
@@ -92,6 +94,9 @@ class _Rewards:
         """Follow the session: other rewards get other rows."""
         session, canvas, wide = self._app.session, self._app.canvas, room(self._app)
         heat = getattr(canvas, "heat", None)
+        for weighted in session.document.config.rewards:
+            if weighted.name in self._rows:
+                self._rows[weighted.name].follow(weighted.reward)
         state = (session.revision, heat, wide)
         if state == self._seen or not measurable(self._app):
             return
@@ -138,7 +143,7 @@ class _Row:
             default = kind.default_weight
             dpg.add_slider_float(
                 tag=f"{tag}.weight", width=-1, min_value=-WEIGHT, max_value=WEIGHT, format="× %.2f",
-                default_value=weighted.weight, callback=lambda _, value: app.session.set_weight(self._name, round(value, 3)),
+                default_value=weighted.weight, callback=lambda _, value: self._weigh(value),
             )  # fmt: skip
             tip = "How hard it pushes; below 0 it pushes the other way. It answers during a run."
             theme.tip(f"{tag}.weight", f"{tip}\nCtrl+click types a number. Right-click: back to {default:g}.")
@@ -171,6 +176,13 @@ class _Row:
         assert canvas is not None
         canvas.set_heat(None if canvas.heat == self._name else self._name)
 
+    def _weigh(self, weight: float) -> None:
+        try:
+            self._app.session.set_weight(self._name, round(weight, 3))
+        except StudioError:  # typed, and beyond all bounds
+            dpg.set_value(f"rewards.{self._name}.weight", self._app.session.document.config.weights()[self._name])
+            raise
+
     def _set(self, weight: float) -> None:
         self._app.session.set_weight(self._name, weight)
         self._app.session.commit()
@@ -185,15 +197,18 @@ class _Row:
 
     # -- following ----------------------------------------------------------------------------------------------------------
 
+    def follow(self, reward: Reward) -> None:
+        """Show its knobs as they are."""
+        if self._form is not None:
+            self._form.update(reward)
+        for knob, swatches in self._swatches.items():
+            swatches.update(getattr(reward, knob))
+
     def update(self, weighted: Weighted, seen: bool, wide: int) -> None:
         """`seen`: its heat map is shown; `wide`: the column's inside in pixels."""
         session, tag, theme = self._app.session, f"rewards.{self._name}", self._app.theme
         if not dpg.is_item_active(f"{tag}.weight"):
             dpg.set_value(f"{tag}.weight", weighted.weight)
-        if self._form is not None:
-            self._form.update(weighted.reward)
-        for knob, swatches in self._swatches.items():
-            swatches.update(getattr(weighted.reward, knob))
         curve, share = session.curves.get(self._name, []), session.shares.get(self._name)
         state = (seen, wide, len(curve), curve[-1:], share)
         if state == self._drawn:

@@ -20,6 +20,7 @@ from studio.gui.panels._words import named
 from studio.plug import knobs
 
 if TYPE_CHECKING:
+    from studio.document import Document
     from studio.gui.app import App
 
 LIVE = ("rate", "anchor", "k")
@@ -80,7 +81,7 @@ SAID = {"cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}
 class _Training:
     def __init__(self, app: App, parent: int | str) -> None:
         self._app = app
-        self._seen = -1
+        self._seen: Document | None = None
         theme, session = app.theme, app.session
         dpg.set_value(parent, False)  # folded at first: what changes often stays in sight
         with dpg.group(parent=parent):
@@ -105,11 +106,11 @@ class _Training:
         """Follow the session."""
         self._part.update()
         session = self._app.session
-        if session.revision == self._seen:
-            return
-        self._seen = session.revision
         config = session.document.config
         self._form.update(config)
+        if session.document is self._seen:
+            return
+        self._seen = session.document
         for knob, choice in self._choices.items():
             value = str(getattr(config, knob))
             choice.show(f"{value} px" if knob == "atlas_px" else SAID.get(value, named(value)))
