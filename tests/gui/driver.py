@@ -30,8 +30,6 @@ Rect = tuple[int, int, int, int]
 State = dict[str, Any]
 Point = tuple[float, float]
 MIDDLE = 0.5, 0.5
-FRAME_S = 0.1
-"""The window looks for input at least this often, even when it rests."""
 
 
 class Window:
@@ -81,13 +79,21 @@ class Window:
                 raise AssertionError(
                     f"waited {seconds:g} s in vain{what and f' for {what}'}; the window says {told}\n{self.log()}"
                 )
-            time.sleep(0.02)
+            time.sleep(0.01)
+
+    def beat(self, frames: int = 2) -> None:
+        """Let the window draw so many frames: what a hand does faster than that, nobody sees."""
+        if "frame" not in (state := self.state()):
+            time.sleep(0.06 * frames)
+            return
+        last = state["frame"] + frames
+        self.wait(lambda s: s["frame"] >= last, what="the next frame")
 
     def settle(self, seconds: float = 3.0) -> None:
         """Wait until two pictures in a row are the same, at most so long."""
         end, last = time.monotonic() + seconds, self.screen.picture()
         while time.monotonic() < end:
-            time.sleep(2 * FRAME_S)
+            time.sleep(0.2)
             now = self.screen.picture()
             if np.array_equal(now, last):
                 return
@@ -152,29 +158,31 @@ class Window:
         """Put the mouse over an item, at a fraction of its width and height."""
         left, top, right, bottom = self.rect(item)
         x, y = round(left + at[0] * (right - left)), round(top + at[1] * (bottom - top))
-        self._xdotool("mousemove", "--sync", x, y) if (x, y) != self._mouse() else None
-        time.sleep(FRAME_S)
+        self._xdotool("mousemove", x, y)
+        self.beat()
         return x, y
 
     def click(self, item: str | Rect, at: Point = MIDDLE, *, button: int = 1, double: bool = False) -> None:
         """A real click; button 3 is the right one."""
         self.move(item, at)
         for _ in range(2 if double else 1):
-            self._xdotool("mousedown", button, "sleep", 0.05, "mouseup", button, "sleep", 0.05)
-        time.sleep(FRAME_S)
+            self._xdotool("mousedown", button)
+            self.beat()
+            self._xdotool("mouseup", button)
+            self.beat()
 
     def wheel(self, item: str | Rect, clicks: int) -> None:
         """Turn the wheel over an item: up when positive."""
         self.move(item)
         self._xdotool("click", "--repeat", abs(clicks), "--delay", 60, 4 if clicks > 0 else 5)
-        time.sleep(FRAME_S)
+        self.beat()
 
     @contextmanager
     def dragging(self, item: str | Rect, at: Point = MIDDLE, *, button: int = 1) -> Iterator[Callable[..., None]]:
         """Hold a mouse button down; what is yielded moves the mouse by (x, y) pixels in small steps."""
         here = list(self.move(item, at))
         self._xdotool("mousedown", button)
-        time.sleep(FRAME_S)
+        self.beat()
 
         def by(x: float, y: float, *, steps: int = 8) -> None:
             chain: list[Any] = []
@@ -182,13 +190,13 @@ class Window:
                 chain += ["mousemove", round(here[0] + x * i / steps), round(here[1] + y * i / steps), "sleep", 0.03]
             here[0], here[1] = round(here[0] + x), round(here[1] + y)
             self._xdotool(*chain)
+            self.beat()
 
         try:
             yield by
         finally:
-            time.sleep(FRAME_S)
             self._xdotool("mouseup", button)
-            time.sleep(FRAME_S)
+            self.beat()
 
     def drag(self, item: str | Rect, by: tuple[float, float], at: Point = MIDDLE, *, button: int = 1, held: str = "") -> None:
         """Press on an item, move by (x, y) pixels, let go; `held` is a key kept down meanwhile."""
@@ -200,27 +208,26 @@ class Window:
         """Keep a key down ("" for none)."""
         if key:
             self._xdotool("keydown", key)
-            time.sleep(FRAME_S)
+            self.beat()
         try:
             yield
         finally:
             if key:
                 self._xdotool("keyup", key)
-                time.sleep(FRAME_S)
+                self.beat()
 
     def key(self, *chords: str) -> None:
         """Press keys by xdotool's names: "ctrl+z", "F2", "space", "KP_1"."""
         for chord in chords:
-            *held, key = chord.split("+") if chord != "plus" else [chord]
-            down = [part for name in held for part in ("keydown", name)]
-            up = [part for name in reversed(held) for part in ("keyup", name)]
-            # A chord within one frame is no chord: the modifier must be seen first.
-            self._xdotool(*down, "sleep", 0.06, "keydown", key, "sleep", 0.06, "keyup", key, "sleep", 0.06, *up, "sleep", 0.06)
+            keys = chord.split("+")
+            for press, each in [*(("keydown", k) for k in keys), *(("keyup", k) for k in reversed(keys))]:
+                self._xdotool(press, each)
+                self.beat()  # a chord within one frame is no chord: the modifier must be seen first
 
     def type(self, text: str) -> None:
         """Type into what has the cursor."""
         self._xdotool("type", "--delay", 40, text)
-        time.sleep(2 * FRAME_S)
+        self.beat(4)
 
     # -- promises -------------------------------------------------------------------------------------------------------------
 
@@ -238,6 +245,7 @@ class Window:
 
         At least so many `pixels` must have changed. Keeps a screenshot under `name`. Returns the new state.
         """
+        self.beat()  # what the state says is on the screen a frame later
         before, place = self.state(), self.rect(where)
         old, seen = _read(says, before), self.picture(place)
         act()
@@ -245,7 +253,7 @@ class Window:
         end = time.monotonic() + seconds
         while (count := changed(seen, self.picture(place))) < pixels:
             assert time.monotonic() < end, f"{name}: {count} pixels of {where} changed"
-            time.sleep(FRAME_S)
+            time.sleep(0.05)
         self.keep(name)
         return after
 

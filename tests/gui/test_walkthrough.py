@@ -8,73 +8,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.gui.driver import ROOT, Rect, State, Window
-from tests.gui.screen import Screen, changed, why_not
+from tests.gui.driver import ROOT, Window
+from tests.gui.screen import changed, why_not
+from tests.gui.steps import camera, column, idle, running, shot, weight
 
 pytestmark = [pytest.mark.gui, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
-PICTURES = os.environ.get("PATINA_SCREENSHOTS")
-QUICK = {
-    "generator": {"name": "tiny"},
-    "trainer": {"name": "lora_reward", "seeds": 1},
-    "rewards": {"palette": {"weight": 1.0}, "symmetry": {"weight": 0.5}},
-    "prompt": "blue and white stripes",
-    "atlas_px": 256,
-    "views": 4,
-    "max_views": 4,
-    "iterations": 500,
-    "device": "cpu",
-}
-Begin = Callable[..., Window]
-
 
 @pytest.fixture(scope="module")
-def screen() -> Iterator[Screen]:
-    screen = Screen(1280, 800)
-    yield screen
-    screen.close()
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose runs take seconds: the vase, painted by the generator `tiny`."""
-    from studio import resources
-    from studio.config import parse
-    from studio.document import Document
-    from studio.project import Project, save
-    from studio.surface.mesh import load
-
-    path = resources.sample("vase")
-    return save(Project(Document(path, parse(QUICK)), load(path)), tmp_path_factory.mktemp("project") / "quick.patina")
-
-
-@pytest.fixture(scope="module")
-def begin(screen: Screen, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begin]:
-    """Starts windows, one at a time, each with a home of its own unless it is given one."""
-    windows: list[Window] = []
-
-    def begin(*arguments: object, home: Path | None = None, name: str = "") -> Window:
-        for window in windows:
-            window.kill()
-        home = home or tmp_path_factory.mktemp("home")
-        pictures = Path(PICTURES, name) if PICTURES and name else None
-        windows.append(Window(screen, home, tuple(map(str, arguments)), pictures=pictures))
-        windows[-1].appear()
-        return windows[-1]
-
-    yield begin
-    for window in windows:
-        window.kill()
-
-
-@pytest.fixture(scope="module")
-def shared(begin: Begin, project: Path) -> Window:
+def shared(begin: Callable[..., Window], project: Path) -> Window:
     """One window for the tests that leave it as they found it."""
     window = begin(project, name="walkthrough")
     window.wait(lambda s: s["mesh"] == "vase" and s["texture_id"] and not s["loading"] and s["canvas"]["drawn"], seconds=40)
@@ -89,38 +36,6 @@ def window(shared: Window) -> Window:
         shared.wait(lambda s: not s["dialog"])
     idle(shared)
     return shared
-
-
-def idle(window: Window) -> None:
-    """End the run."""
-    if window.state()["state"] in ("preparing", "running", "paused"):
-        window.key("Escape")
-    window.wait(lambda s: s["state"] in ("idle", "done", "failed"))
-
-
-def column(window: Window) -> Rect:
-    """The part of the left column that scrolls."""
-    return 12, 40, window.rect("viewport")[0] - 24, window.rect("run.start")[1] - 8
-
-
-def running(window: Window) -> None:
-    """Have a run that has got somewhere."""
-    idle(window)
-    window.click("run.start")
-    window.wait(lambda s: s["state"] == "running" and s["iteration"] >= 1, seconds=40, what="the first iteration")
-
-
-def shot(key: str) -> Callable[[State], Any]:
-    """A part of what the viewport is asked to show."""
-    return lambda s: s["canvas"]["shot"][key]
-
-
-def camera(state: State) -> Any:
-    return state["canvas"]["shot"]["camera"]
-
-
-def weight(name: str) -> Callable[[State], float]:
-    return lambda s: s["config"]["rewards"][name]["weight"]
 
 
 # -- the first frame -----------------------------------------------------------------------------------------------------------
