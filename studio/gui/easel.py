@@ -23,7 +23,8 @@ SAMPLES = 4
 class Easel:
     """Asks the painter for pictures and shows them on the screen. Draws nothing that is already there."""
 
-    def __init__(self, drawlist: int | str) -> None:
+    def __init__(self, drawlist: int | str, last: Easel | None = None) -> None:
+        """`last` has shown the same on another drawlist: its picture is taken over."""
         self._screen, self._painter = Screen(drawlist), Painter()
         self._asked: tuple[Any, ...] = ()
         self._shown: Picture | None = None
@@ -31,10 +32,14 @@ class Easel:
         self._times: deque[float] = deque(maxlen=240)
         self.drawn = 0
         """Pictures shown so far."""
+        if last is not None and last._shown is not None:
+            self._shown, self._pixel_s = last._shown, last._pixel_s
+            self._screen.show(last._shown.pixels)
 
     def close(self) -> None:
-        """End the view thread."""
+        """End the view thread and let go of the textures."""
         self._painter.close()
+        self._screen.close()
 
     @property
     def shown(self) -> Shot | None:

@@ -25,9 +25,9 @@ class Screen:
         self._texture: int | str | None = None
         self._pixels = np.zeros((1, 1, 4), np.float32)
         self._shown: np.ndarray | None = None
-        with dpg.texture_registry():
-            width, height, _, data = dpg.load_image(str(DATA / "poster.jpg"))
-            self._poster = dpg.add_static_texture(width, height, data)
+        self._registry = dpg.add_texture_registry()
+        width, height, _, data = dpg.load_image(str(DATA / "poster.jpg"))
+        self._poster = dpg.add_static_texture(width, height, data, parent=self._registry)
         self._poster_size = (width, height)
 
     @property
@@ -46,8 +46,8 @@ class Screen:
         if self._texture is not None and now - self._resized < RESIZE_S:
             return True  # making a texture costs too much for every pixel of a drag
         old, self._pixels = self._texture, np.zeros((size[1], size[0], 4), np.float32)
-        with dpg.texture_registry():
-            self._texture = dpg.add_raw_texture(*size, self._pixels, format=dpg.mvFormat_Float_rgba)  # type: ignore[arg-type]
+        options = {"format": dpg.mvFormat_Float_rgba, "parent": self._registry}
+        self._texture = dpg.add_raw_texture(*size, self._pixels, **options)  # type: ignore[arg-type]
         if self._shown is not None:
             self.show(self._shown)
         self._lay()
@@ -71,6 +71,11 @@ class Screen:
         """The poster again."""
         self._shown = None
         self._lay()
+
+    def close(self) -> None:
+        """Let go of the textures."""
+        dpg.delete_item(self._layer, children_only=True)
+        dpg.delete_item(self._registry)
 
     def _lay(self) -> None:
         dpg.delete_item(self._layer, children_only=True)

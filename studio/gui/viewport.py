@@ -48,8 +48,7 @@ class Canvas:
         """What is looked at, in full size; change it by the methods."""
         self.heat: str | None = None
         """The reward whose heat map is shown."""
-        self.turntable = False
-        self._idle_turn = True
+        self.turntable, self._idle_turn = False, True
         self._before, self._split = False, 0.5
         self._flight: tuple[Camera, Camera, float] | None = None
         self._moved = self._ticked = 0.0
@@ -57,10 +56,11 @@ class Canvas:
         self._mesh: Mesh | None = None
         self._list = dpg.add_drawlist(1, 1, parent=parent, tag="viewport")
         dpg.bind_item_font(self._list, app.theme.text)
-        self._easel = Easel(self._list)
+        last = app.canvas  # at another scale of the window
+        self._easel = Easel(self._list, last._easel if last else None)
         self.overlay = Overlay(self._list, app.theme)
         self._hand = Hand(self)
-        if (last := app.canvas) is not None:  # at another scale of the window
+        if last is not None:
             self.shot, self.heat, self.turntable = last.shot, last.heat, last.turntable
             self._idle_turn, self._split, self._mesh = last._idle_turn, last._split, last._mesh
 
@@ -175,7 +175,7 @@ class Canvas:
 
     @property
     def fps(self) -> float:
-        """As `Easel.fps`."""
+        """Pictures shown during the last second."""
         return self._easel.fps
 
     @property

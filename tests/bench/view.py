@@ -5,7 +5,7 @@ texture under the same camera, and finely (4 samples a pixel); medians. On CUDA 
 copied into the computer's, as the window needs it. One CPU thread, as on the window's view thread.
 
 *Window* (with --window; needs Xvfb): the real canvas and the real session in a window of that size, drawn by software, in a
-process of its own with a real run of the generator `mini` on the worker's thread. Pictures per second while the camera orbits,
+process of its own with a real run (of the generator `mini`, unless --generator names another) on the worker's thread. Pictures per second while the camera orbits,
 without and with the run; milliseconds from a movement of the mouse's hand (a call of `Canvas.orbit`) to the frame that shows it,
 medians; and how much longer an iteration takes beside a viewport that is shown than without one. Exit code 1 when the CPU shows
 fewer than LEAST_FPS pictures a second while orbiting during a run.
@@ -81,7 +81,7 @@ def renderer(device: str, size: int, repeats: int) -> dict[str, float]:
 class Bench:
     """A window of size² with the canvas and the session in it."""
 
-    def __init__(self, device: str, size: int) -> None:
+    def __init__(self, device: str, size: int, generator: str) -> None:
         import dearpygui.dearpygui as dpg
 
         from studio.config import parse
@@ -99,7 +99,7 @@ class Bench:
         theme.bind()
         with dpg.window(tag="zone", pos=(0, 0), width=size, height=size, no_title_bar=True, no_resize=True, no_scrollbar=True):
             dpg.bind_item_theme("zone", theme.stage)
-        self.session = Session(parse({**SETTINGS, "device": device}))
+        self.session = Session(parse({**SETTINGS, "device": device, "generator": {"name": generator}}))
         app: Any = SimpleNamespace(session=self.session, theme=theme, canvas=None, dragging_edge=False)
         app.settings = SimpleNamespace(navigation="default")
         self.canvas = Canvas(app, "zone")
@@ -165,30 +165,33 @@ class Bench:
         return shown[name] if shown else None
 
 
-def inside(device: str, size: int, seconds: float) -> dict[str, float]:
+def inside(device: str, size: int, seconds: float, generator: str) -> dict[str, float]:
     """All numbers of one window, in this process."""
-    bench = Bench(device, size)
+    bench = Bench(device, size, generator)
     canvas, session = bench.canvas, bench.session
     bench.frames(120, until=lambda: canvas.drawn > 0 and session.loading is None)
     canvas.touched()
     bench.settle()
+    say = lambda: print(json.dumps(result), file=sys.stderr, flush=True)  # noqa: E731
     result = {"idle": bench.frames(seconds)["frames"], "orbit": bench.orbiting(seconds), "latency": bench.latency_ms()}
+    say()
     session.start()
     bench.frames(300, until=lambda: session.pace.iteration >= 2 or session.state in ("failed", "idle"))
     assert session.state == "running", session.state
     result |= {"orbit_run": bench.orbiting(2 * seconds), "latency_run": bench.latency_ms()}
+    say()
     alone = bench.iteration_s(4 * seconds, shown=False)
     result["slower"] = bench.iteration_s(4 * seconds, shown=True) / alone - 1
     return result
 
 
-def window(device: str, size: int, seconds: float) -> dict[str, float]:
+def window(device: str, size: int, seconds: float, generator: str) -> dict[str, float]:
     """`inside` in a process of its own, on a screen of its own."""
     from tests.gui.screen import Screen
 
     screen = Screen(size, size)
     try:
-        command = [sys.executable, __file__, "--inside", json.dumps([device, size, seconds])]
+        command = [sys.executable, __file__, "--inside", json.dumps([device, size, seconds, generator])]
         environment = {**os.environ, "DISPLAY": screen.name, "LIBGL_ALWAYS_SOFTWARE": "1", "LP_NUM_THREADS": "1"}
         ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=1500)
         return json.loads(ended.stdout.strip().splitlines()[-1])
@@ -204,6 +207,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement in a window")
     parser.add_argument("--window", action="store_true", help="measure the window too")
+    parser.add_argument("--generator", default="mini", help="of the run in the window")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
@@ -222,7 +226,7 @@ def main() -> int:
     slow = False
     for device in options.device:
         for size in options.size:
-            w = window(device, size, options.seconds)
+            w = window(device, size, options.seconds, options.generator)
             fps, waits = f"{w['orbit']:.0f} | {w['orbit_run']:.0f}", f"{w['latency']:.0f} | {w['latency_run']:.0f}"
             print(f"| {device} | {size}² | {w['idle']:.0f} | {fps} | {waits} | {w['slower']:.0%} |", flush=True)
             slow |= device == "cpu" and w["orbit_run"] < LEAST_FPS
