@@ -86,15 +86,17 @@ class _Bar:
             self._command(command(entry))
 
     def _command(self, entry: Command) -> None:
-        chords = entry.keys(self._app.settings.navigation)
-        shortcut = Chord.parse(chords[0]).said() if chords else ""
         check = entry.ticked is not None
-        item = self._item(entry.name, entry.words, entry.tip, lambda: entry.act(self._app), shortcut=shortcut, check=check)
-        self._live.append((item, entry))
+        self._live.append((self._item(entry.name, entry.words, entry.tip, lambda: entry.act(self._app), check=check), entry))
 
     def _item(self, tag: str, words: str, tip: str, act: Callable[[], Any], **options: Any) -> int | str:
+        def do() -> None:
+            self._kept.pop(item, None)  # dearpygui has turned its tick over, whatever comes of it
+            self._state = ()
+            act()
+
         with dpg.group(tag=f"{BAR}.{tag}"):
-            item = dpg.add_menu_item(label=words, callback=lambda: act(), **options)
+            item = dpg.add_menu_item(label=words, callback=do, **options)
         self._app.theme.tip(item, tip)
         return item
 
@@ -148,15 +150,18 @@ class _Bar:
         app, session = self._app, self._app.session
         view = canvas(app)
         shot = (view.shot.channel, view.shot.wireframe, view.shot.split, view.shot.environment, view.shot.camera.orthographic)
-        state = (session.revision, session.state, session.dirty, shot, view.turning, app.layout, app.panels_shown)
+        window = (app.layout, app.panels_shown, app.settings.navigation)
+        state = (session.revision, session.state, session.dirty, shot, view.turning, window)
         if state == self._state:
             return
         self._state = state
         for item, entry in self._live:
             words = entry.says(app) if entry.says else entry.words
-            self._set(item, words, entry.enabled(app), entry.ticked(app) if entry.ticked else None)
+            chords = entry.keys(app.settings.navigation)
+            shown = {"label": words, "enabled": entry.enabled(app), "shortcut": Chord.parse(chords[0]).said() if chords else ""}
+            self._set(item, shown, entry.ticked(app) if entry.ticked else None)
         for item, ticked in self._ticks:
-            self._set(item, None, True, ticked())
+            self._set(item, {}, ticked())
         self._name_window()
         if reason := system.no_drops():
             dpg.configure_item(f"{BAR}.drops", label=f"Dropping files: {reason}", show=True)
@@ -164,11 +169,10 @@ class _Bar:
             self._recent = recent
             self._fill_recent()
 
-    def _set(self, item: int | str, words: str | None, enabled: bool, ticked: bool | None) -> None:
-        state = (words, enabled, ticked)
-        if self._kept.get(item) != state:
-            self._kept[item] = state
-            dpg.configure_item(item, enabled=enabled, **({"label": words} if words else {}))
+    def _set(self, item: int | str, shown: dict[str, Any], ticked: bool | None) -> None:
+        if self._kept.get(item) != (shown, ticked):
+            self._kept[item] = (shown, ticked)
+            dpg.configure_item(item, **shown)
             if ticked is not None:
                 dpg.set_value(item, ticked)
 

@@ -13,8 +13,8 @@ from studio.gui.dialogs.dialog import Button, Dialog
 
 OWN = (
     ("Patina Studio", __version__, "Apache-2.0"),
-    ("mini, the bundled generator", "", "Apache-2.0, trained on generated pictures only"),
-    ("Sample meshes", "", "Apache-2.0, made for this studio"),
+    ("mini, the bundled generator", "", "Apache-2.0"),
+    ("Sample meshes", "", "Apache-2.0"),
     ("Inter (font)", "3.19", "SIL Open Font License 1.1"),
 )
 PARTS = (

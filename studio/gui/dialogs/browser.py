@@ -91,9 +91,8 @@ class Browser(Dialog):
         px = self.theme.px
         with dpg.group(horizontal=True, horizontal_spacing=px(16), pos=(0, px(2))):
             kinds = [*self._wish.kinds] if self._wish.saves else [*self._wish.kinds, ALL]
-            item = dpg.add_combo(
-                kinds, default_value=self._kind, width=px(PLACES + 96), tag="browser.kind", callback=self._pick_kind
-            )
+            wide = max(px(96), min(px(PLACES + 96), (dpg.get_item_width("browser.aside") or 0) - px(112)))
+            item = dpg.add_combo(kinds, default_value=self._kind, width=wide, tag="browser.kind", callback=self._pick_kind)
             self.theme.tip(item, "Which files to list.")
             item = dpg.add_checkbox(label="Hidden", tag="browser.hidden", callback=self._show_hidden)
             self.theme.tip(item, "Also list files and folders whose names begin with a dot.")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MARGIN = 24
 PADDING = 24
 DIM = rgba("#0E0D0C", 170)
+UNSEEN = 0.004
+"""Opacity: at 0 nothing would be laid out."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Dialog(ABC):
         """Make it, over everything else."""
         self.alive = True
         px, body = self.theme.px, self.inner()
-        veil, card = look(self.theme.scale, px)
+        look(self.theme.scale, px)
         flat = {"no_title_bar": True, "no_move": True, "no_resize": True, "no_scrollbar": True, "no_scroll_with_mouse": True}
         with dpg.window(tag=f"{self.name}.veil", no_saved_settings=True, **flat):
             with dpg.child_window(
@@ -98,8 +100,7 @@ class Dialog(ABC):
                     self.fill()
                 dpg.add_spacer(height=px(8))
                 self._foot(body)
-        dpg.bind_item_theme(f"{self.name}.veil", veil)
-        dpg.bind_item_theme(self.name, card)
+        dpg.bind_item_theme(self.name, f"dialog.card.{self.theme.scale}")
         self.place()
         dpg.focus_item(self._focus or f"{self.name}.veil")
 
@@ -125,9 +126,10 @@ class Dialog(ABC):
         placed = (W, H, round(w), round(h) if self._settled else 0)
         if placed != self._placed:
             self._placed = placed
-            top = max(self.theme.px(8), round((H - h) * 0.45)) if self._settled else H
+            top = max(self.theme.px(8), round((H - h) * 0.45)) if self._settled else self.theme.px(8)
             dpg.configure_item(f"{self.name}.veil", pos=(0, 0), width=W, height=H)
             dpg.configure_item(self.name, pos=(round((W - w) / 2), top))
+            dpg.bind_item_theme(f"{self.name}.veil", f"dialog.{'veil' if self._settled else 'unseen'}.{self.theme.scale}")
             self.app.wake()
         if self._focus is not None and h:
             dpg.focus_item(self._focus)
@@ -197,7 +199,7 @@ class Dialog(ABC):
 
     def measure(self, words: str) -> int:
         """The width of a line of text in pixels."""
-        size = dpg.get_text_size(words)
+        size = dpg.get_text_size(words, font=self.theme.text)
         return round(size[0]) if size else round(len(words) * self.theme.px(8))
 
     def enable(self, button: str, *, on: bool) -> None:
@@ -207,20 +209,21 @@ class Dialog(ABC):
             dpg.configure_item(item, enabled=on)
 
 
-def look(scale: float, px: Callable[[float], int]) -> tuple[str, str]:
-    """The themes of veil and card at a UI scale, made once, together with those of lists ("dialog.list.", "dialog.line.")."""
-    veil, card, listed = f"dialog.veil.{scale}", f"dialog.card.{scale}", f"dialog.list.{scale}"
-    if not dpg.does_item_exist(veil):
-        with dpg.theme(tag=veil), dpg.theme_component(dpg.mvAll):
-            dpg.add_theme_color(dpg.mvThemeCol_WindowBg, DIM)
-            dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, 0, 0)
-        with dpg.theme(tag=card), dpg.theme_component(dpg.mvAll):
+def look(scale: float, px: Callable[[float], int]) -> None:
+    """Make the themes of dialogs at a UI scale, once: "dialog.<part>.<scale>"."""
+    if not dpg.does_item_exist(f"dialog.veil.{scale}"):
+        for part, alpha in (("veil", 1.0), ("unseen", UNSEEN)):
+            with dpg.theme(tag=f"dialog.{part}.{scale}"), dpg.theme_component(dpg.mvAll):
+                dpg.add_theme_color(dpg.mvThemeCol_WindowBg, DIM)
+                dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, 0, 0)
+                dpg.add_theme_style(dpg.mvStyleVar_Alpha, alpha)
+        with dpg.theme(tag=f"dialog.card.{scale}"), dpg.theme_component(dpg.mvAll):
             dpg.add_theme_color(dpg.mvThemeCol_ChildBg, PANEL)
             dpg.add_theme_color(dpg.mvThemeCol_Border, LINE)
             dpg.add_theme_style(dpg.mvStyleVar_WindowPadding, px(PADDING), px(PADDING) - px(4))
             dpg.add_theme_style(dpg.mvStyleVar_ChildRounding, px(10))
             dpg.add_theme_style(dpg.mvStyleVar_ChildBorderSize, 1)
-        with dpg.theme(tag=listed), dpg.theme_component(dpg.mvAll):
+        with dpg.theme(tag=f"dialog.list.{scale}"), dpg.theme_component(dpg.mvAll):
             dpg.add_theme_color(dpg.mvThemeCol_Header, VERDIGRIS_DIM)
             dpg.add_theme_color(dpg.mvThemeCol_HeaderHovered, FIELD_HOVER)
             dpg.add_theme_style(dpg.mvStyleVar_FramePadding, px(8), 0)  # texts stand level with selectables
@@ -232,4 +235,3 @@ def look(scale: float, px: Callable[[float], int]) -> tuple[str, str]:
                 dpg.add_theme_color(dpg.mvThemeCol_ButtonHovered, FIELD_ACTIVE if on else FIELD)
                 dpg.add_theme_color(dpg.mvThemeCol_ButtonActive, FIELD_ACTIVE)
                 dpg.add_theme_style(dpg.mvStyleVar_ButtonTextAlign, 0, 0.5)
-    return veil, card

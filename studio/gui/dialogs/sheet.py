@@ -18,6 +18,9 @@ DRAGS = (
 )  # fmt: skip
 OTHER = (("wheel", "Zoom"), ("double click", "On a border: its usual place"), ("right click", "On a slider: its usual value"))
 COLUMNS = (("file", "edit", "run"), ("view",), ("mouse", "help"))
+NARROW = ((("file", "edit", "run", "mouse", "help"), ("view",)), (("file", "edit", "run", "view", "mouse", "help"),))
+"""Two columns, or one, where there is no room for three."""
+COLUMN = 352
 SPACING = 4
 HEADS = {"file": "File", "edit": "Edit", "run": "Run", "view": "View", "help": "Help", "mouse": "Mouse"}
 WORDS = 168
@@ -37,7 +40,8 @@ class Shortcuts(Dialog):
         dense = f"dialog.dense.{self.theme.scale}"
         with dpg.child_window(height=self.tall(504), border=False, tag="shortcuts.sheet"):
             with dpg.group(horizontal=True, horizontal_spacing=px(24)):
-                for groups in COLUMNS:
+                room = max(1, min(3, self.inner() // px(COLUMN)))
+                for groups in (*NARROW[::-1], COLUMNS)[room - 1]:
                     with dpg.group():
                         for group in groups:
                             self._group(group, theme)
@@ -45,7 +49,7 @@ class Shortcuts(Dialog):
 
     def aside(self) -> None:
         said = "Blender" if self.app.settings.navigation == "blender" else "default"
-        self.hint(f"For the {said} navigation; Edit > Preferences has another. Cmd does what Ctrl does.")
+        self.hint(f"With the {said} navigation. Cmd does what Ctrl does.")
 
     def buttons(self) -> list[Button]:
         return [Button("close", "Close", "Back to work.", self.close)]
