@@ -179,7 +179,10 @@ _ALL = [
         "view.frame", "Frame the mesh", "Bring the whole mesh into view.", lambda app: canvas(app).frame(), ("F",),
         blender=("Home", "."), enabled=_has_mesh,
     ),
-    Command("view.material", "Material", "Show the lit material.", lambda app: canvas(app).set_channel("material"), ("M",)),
+    Command(
+        "view.material", "Material", "Show the lit material.", lambda app: canvas(app).set_channel("material"), ("M",),
+        ticked=lambda app: canvas(app).shot.channel == "material",
+    ),
     Command(
         "view.next_channel", "Next channel", "Show the next channel of the texture.", lambda app: canvas(app).cycle_channel(1),
         ("C",),

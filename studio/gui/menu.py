@@ -112,15 +112,16 @@ class _Bar:
 
     def _add_channels(self) -> None:
         with dpg.group(tag=f"{BAR}.channels"), dpg.menu(label="Channel"):
-            for name in CHANNELS:
+            self._command(command("view.material"))
+            for name in CHANNELS[1:]:
                 words = name.replace("_", " ").capitalize().replace("Uv", "UV")
                 self._radio(
-                    f"channel.{name}", words, f"Show {'the lit material' if name == 'material' else f'only {words}'}.",
+                    f"channel.{name}", words, f"Show only {words}.",
                     lambda name=name: canvas(self._app).set_channel(name),
                     lambda name=name: canvas(self._app).shot.channel == name,
                 )  # fmt: skip
             dpg.add_separator()
-            for name in ("view.material", "view.next_channel", "view.last_channel"):
+            for name in ("view.next_channel", "view.last_channel"):
                 self._command(command(name))
 
     def _add_environments(self) -> None:
@@ -138,6 +139,8 @@ class _Bar:
                 self._command(command(f"view.scale.{scale:.0%}"))
 
     def _add_presets(self) -> None:
+        with dpg.group():
+            dpg.add_menu_item(label="Presets", enabled=False)
         for name in config.preset_names():
             about = config.preset(name).get("description", f"The settings called '{name}'.")
             act = lambda name=name: self._app.session.apply_preset(name)  # noqa: E731
