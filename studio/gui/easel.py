@@ -27,6 +27,7 @@ class Easel:
         """`last` has shown the same on another drawlist: its picture is taken over."""
         self._screen, self._painter = Screen(drawlist), Painter()
         self._asked: tuple[Any, ...] = ()
+        self._resting = True
         self._shown: Picture | None = None
         self._pixel_s = 2.5e-7
         self._times: deque[float] = deque(maxlen=240)
@@ -84,8 +85,8 @@ class Easel:
         """Have `request`, a full picture, drawn. `seconds`, while something moves: a smaller one, which takes about so long."""
         shot = request.shot
         if seconds is not None:
-            if self.busy:
-                return  # what is asked for when it is done will be newer
+            if self.busy and not self._resting:
+                return  # it is soon done, and what is asked for then will be newer
             width, height = self._affordable((shot.width, shot.height), seconds)
             request = replace(request, shot=replace(shot, width=width, height=height), patient=False)
         else:
@@ -94,7 +95,7 @@ class Easel:
                 request = replace(request, shot=fine)  # the plain one is there: now the fine one, and from then on at once
         asked = (request.shot, *map(id, (request.mesh, request.texture, request.before, request.heat)))
         if asked != self._asked:
-            self._asked = asked
+            self._asked, self._resting = asked, request.patient
             self._painter.ask(request)
 
     def _affordable(self, size: tuple[int, int], seconds: float) -> tuple[int, int]:

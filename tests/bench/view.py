@@ -5,10 +5,10 @@ texture under the same camera, and finely (4 samples a pixel); medians. On CUDA 
 copied into the computer's, as the window needs it. One CPU thread, as on the window's view thread.
 
 *Window* (with --window; needs Xvfb): the real canvas and the real session in a window of that size, drawn by software, in a
-process of its own with a real run (of the generator `mini`, unless --generator names another) on the worker's thread. Pictures per second while the camera orbits,
-without and with the run; milliseconds from a movement of the mouse's hand (a call of `Canvas.orbit`) to the frame that shows it,
-medians; and how much longer an iteration takes beside a viewport that is shown than without one. Exit code 1 when the CPU shows
-fewer than LEAST_FPS pictures a second while orbiting during a run.
+process of its own with a real run on the worker's thread (of the generator `mini`, unless --generator names another). Pictures
+per second while the camera orbits, without and with the run; milliseconds from a movement of the hand (a call of `Canvas.orbit`)
+to the end of the frame that shows it, medians; and how much longer an iteration takes beside a viewport than without one. Exit
+code 1 when the CPU shows fewer than LEAST_FPS pictures a second while orbiting during a run.
 """
 
 from __future__ import annotations
