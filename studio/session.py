@@ -6,7 +6,6 @@ leave is taken in `poll`, once per frame, and never waited for.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +37,9 @@ SAMPLE, PRESET = "vase", "live"
 """What a window starts with."""
 STOP_S = 2.0
 """A run that is to end is waited for no longer than this when the window closes."""
+
+WRITE_S = 30.0
+"""What is still being written when the window closes is waited for no longer than this; it takes a second or two."""
 
 Health = list[tuple[str, str, bool]]
 
@@ -88,13 +90,12 @@ class Session(Editing, Showing, Painting, Filing):
     def close(self) -> None:
         """Stop the run and write what there is; a run that does not end within STOP_S is left behind."""
         self.stop()
-        ends = time.monotonic() + STOP_S
         if self._running is not None:
             self._running.worker.join(STOP_S)
             self._watch()
         if self._unsaved:
             self.autosave()
-        self._writer.close(max(ends - time.monotonic(), 0) + STOP_S)
+        self._writer.close(WRITE_S)
         self._autosave.end()
 
     def _desks(self) -> tuple[Desk, ...]:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from studio import archive, files, project, recent, resources
+from studio.__main__ import main
 from studio.autosave import Autosave
 from studio.config import parse
 from studio.document import Document
@@ -215,6 +216,52 @@ def test_what_is_no_project_is_told(data: bytes, tmp_path: Path) -> None:
         load(tmp_path / "p.patina")
     with pytest.raises(StudioError, match="no file"):
         load(tmp_path / "other.patina")
+
+
+# -- desktop → server → desktop ---------------------------------------------------------------------------------------------
+
+SMALL = {
+    "prompt": "blue lava",
+    "iterations": 2,
+    "atlas_px": 256,
+    "views": 1,
+    "max_views": 1,
+    "device": "cpu",
+    "renderer": "embree",
+    "generator": {"name": "tiny", "steps": 2},
+    "trainer": "lora_reward",
+    "rewards": {"palette": 1.0},
+}
+
+
+def test_a_project_is_baked_without_a_window_and_comes_back_with_what_was_learned(mesh: Mesh, tmp_path: Path) -> None:
+    save(Project(Document(mesh.source.path, parse(SMALL)), mesh), tmp_path / "in.patina")
+    places = {name: str(tmp_path / name) for name in ("in.patina", "x.glb", "out.patina")}
+    assert main(["bake", places["in.patina"], "--out", places["x.glb"], "--project", places["out.patina"], "--seed", "3"]) == 0
+    back = load(tmp_path / "out.patina")
+    assert (tmp_path / "x.glb").is_file() and back.texture is not None and back.texture.size_px == 256
+    assert (back.document.config.prompt, back.document.config.seed) == ("blue lava", 3)
+    assert back.lora and back.checkpoint is not None and back.checkpoint["trainer"]["iteration"] == 2
+    assert [i for i, _ in back.curves["palette"]] == [1, 2] and back.journal
+    assert opened(back).hash == mesh.hash
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bake", "m.obj", "--out", "x.glb"], "prompt is missing"),
+        (["bake", "none.patina", "--out", "x.glb"], "no file"),
+        (["bake", "m.obj", "red", "--out", "x.glb", "--project", "x.zip"], ".patina"),
+        (["nothing.glb"], "neither a file nor a command"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m.obj").write_text(OBJ.replace("mtllib maps/m.mtl\n", ""))
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
 
 
 # -- recent files and autosaves ---------------------------------------------------------------------------------------------
