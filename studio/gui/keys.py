@@ -91,7 +91,7 @@ class Keys:
         repeated = code in self._down
         self._down.add(code)
         dialogs = self._app.dialogs
-        if dialogs.open_name:
+        if dialogs.top:
             if code in FOR_DIALOGS:
                 dialogs.key(FOR_DIALOGS[code])
             return

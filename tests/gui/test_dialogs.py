@@ -166,7 +166,7 @@ class Scene(App):
         d.error("One.", "Do."); d.error("Two.", "Do."); d.error("Two.", "Do.")
         yield
         shown = []
-        while d.open_name == "error":
+        while d.top:
             shown.append(dpg.get_value("error.cause"))
             d.key("Enter")
             yield
@@ -174,7 +174,7 @@ class Scene(App):
         system._dropped.extend([Path("notes.txt"), Path("readme.md")])
         yield
         yield
-        assert d.open_name == "error" and "notes.txt" in dpg.get_value("error.cause")
+        assert d.top.name == "error" and "notes.txt" in dpg.get_value("error.cause")
         d.key("Esc")
 
 App = Scene

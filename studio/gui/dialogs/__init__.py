@@ -47,15 +47,21 @@ class Dialogs:
         self._stack: list[Dialog] = []
         self._recovered = old._recovered if old else False
         self._reopen: Callable[[], None] | None = None
-        if old and old.open_name == Error.name and isinstance(old._stack[-1], Error):
-            self.failures.appendleft(old._stack[-1].failure)
-        elif old and old.open_name == Preferences.name:
+        top = old.top if old else None
+        if isinstance(top, Error):
+            self.failures.appendleft(top.failure)
+        elif isinstance(top, Preferences):
             self._reopen = self.preferences
 
     @property
+    def top(self) -> Dialog | None:
+        """The uppermost dialog: keys are for it."""
+        return self._stack[-1] if self._stack else None
+
+    @property
     def open_name(self) -> str | None:
-        """The uppermost dialog's name."""
-        return self._stack[-1].name if self._stack else None
+        """The name of the uppermost dialog that is on the screen, in its place."""
+        return next((dialog.name for dialog in reversed(self._stack) if dialog.ready), None)
 
     def update(self) -> None:
         """Show what waits, keep the uppermost dialog in step, take dropped files."""
@@ -63,12 +69,12 @@ class Dialogs:
             reopen, self._reopen = self._reopen, None
             reopen()
         self._collect()
-        if self.failures and self.open_name != Error.name:
+        if self.failures and not isinstance(self.top, Error):
             self._show(Error(self, self.failures.popleft()))
         for dialog in self._stack:
             dialog.place()
-        if self._stack:
-            self._stack[-1].update()
+        if self.top:
+            self.top.update()
         elif not self._recovered:
             self._recovered = True
             if found := self.app.session.recoverable():
@@ -82,7 +88,8 @@ class Dialogs:
 
     def key(self, name: str) -> None:
         """A key for the uppermost dialog."""
-        top = self._stack[-1]
+        if (top := self.top) is None:
+            return
         if name == "Esc":
             top.cancel()
         elif name == "Enter":
@@ -103,8 +110,7 @@ class Dialogs:
             self._fail(Failure(p.title, p.cause, p.remedy, p.log))
 
     def _fail(self, failure: Failure) -> None:
-        top = self._stack[-1] if self._stack else None
-        if failure not in self.failures and not (isinstance(top, Error) and top.failure == failure):
+        if failure not in self.failures and not (isinstance(self.top, Error) and self.top.failure == failure):
             if len(self.failures) < MOST_FAILURES:
                 self.failures.append(failure)
 
@@ -186,8 +192,8 @@ class Dialogs:
             names = ", ".join(f"'{p.name}'" for p in paths[:3])
             raise StudioError(f"{names} cannot be opened.", f"Drop a mesh ({', '.join(SUFFIXES)}) or a project ({PROJECT}).")
         others = [p.name for p in paths if p != fits[0]]
-        while self._stack and not isinstance(self._stack[-1], Error):
-            self._stack[-1].close()
+        while self.top and not isinstance(self.top, Error):
+            self.top.close()
         self.open_path(fits[0])
         if others:
             self.app.say(f"Opening {fits[0].name}; not opened: {', '.join(others)}.")

@@ -47,6 +47,8 @@ class Dialog(ABC):
         self.theme = dialogs.app.theme
         self.alive = False
         """Between `open` and `close`; callbacks that dearpygui had queued may come later."""
+        self.ready = False
+        """It has been drawn in its place."""
         self._placed: tuple[int, ...] = ()
         self._height, self._settled = 0.0, False
         self._focus: int | str | None = None
@@ -121,6 +123,7 @@ class Dialog(ABC):
         w, h = dpg.get_item_rect_size(self.name)
         w = w or self.inner() + 2 * self.theme.px(PADDING)
         # Its height is known only after two frames, which must not show it in the wrong place.
+        self.ready = self._settled
         self._settled = self._settled or (h > 0 and h == self._height)
         self._height = h
         placed = (W, H, round(w), round(h) if self._settled else 0)
