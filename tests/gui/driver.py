@@ -1,4 +1,4 @@
-"""Drives the real window from outside: an X server of its own, mouse and keys by xdotool, pictures of the screen, and the trace.
+"""Drives the real window from outside: mouse and keys by xdotool, pictures of the screen, and the trace.
 
 Nothing of the studio is imported: what the driver knows, it reads from the screen and from the JSON that the window writes into
 the file named by PATINA_TRACE (`studio.gui.trace`), where each tagged item says where it lies.
@@ -119,7 +119,7 @@ class Window:
 
     def shows(self, item: str) -> bool:
         """Whether an item is visible now."""
-        return item in self.state().get("items", {})
+        return item in self.state()["items"]
 
     def picture(self, item: str | Rect | None = None) -> np.ndarray:
         """The screen [h, w, 3] uint8, or what of it an item covers."""
@@ -250,12 +250,16 @@ class Window:
         old, seen = _read(says, before), self.picture(place)
         act()
         after = self.wait(lambda s: says(s) != old, seconds=seconds, what=f"{name}: something else than {old!r}")
-        end = time.monotonic() + seconds
-        while (count := changed(seen, self.picture(place))) < pixels:
-            assert time.monotonic() < end, f"{name}: {count} pixels of {where} changed"
-            time.sleep(0.05)
+        self.repaints(place, seen, pixels=pixels, seconds=seconds, what=name)
         self.keep(name)
         return after
+
+    def repaints(self, where: str | Rect, since: np.ndarray, *, pixels: int = 24, seconds: float = 10.0, what: str = "") -> None:
+        """Wait until at least so many pixels of a region differ from the picture `since`."""
+        end = time.monotonic() + seconds
+        while (count := changed(since, self.picture(where))) < pixels:
+            assert time.monotonic() < end, f"{what}: {count} pixels of {where} changed"
+            time.sleep(0.05)
 
     # -- the end --------------------------------------------------------------------------------------------------------------
 
@@ -275,10 +279,6 @@ class Window:
         """Memory of the process in bytes, and its threads."""
         process = psutil.Process(self.process.pid)
         return process.memory_info().rss, process.num_threads()
-
-    def _mouse(self) -> tuple[int, int]:
-        x, y = re.findall(r"[xy]:(\d+)", self._xdotool("getmouselocation"))[:2]
-        return int(x), int(y)
 
     def _xdotool(self, *words: object, check: bool = True) -> str:
         command = ["xdotool", *map(str, words)]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.gui.driver import ROOT, Window
-from tests.gui.screen import changed, why_not
+from tests.gui.screen import why_not
 from tests.gui.steps import camera, column, idle, running, shot, weight
 
 pytestmark = [pytest.mark.gui, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
@@ -95,6 +95,7 @@ def test_the_camera_moves(window: Window) -> None:
     see("front", lambda: window.key("1"), says=camera, where=where, pixels=2000)
 
 
+@pytest.mark.long
 def test_what_the_viewport_shows(window: Window) -> None:
     see, where = window.does, "viewport"
     see("next channel", lambda: window.key("c"), says=shot("channel"), where=where, pixels=2000)
@@ -137,12 +138,13 @@ def test_a_run_is_watched_steered_and_ended(window: Window) -> None:
     window.keep("stopped")
 
 
+@pytest.mark.long
 def test_a_moment_of_the_film_comes_back(window: Window) -> None:
     if len(window.state().get("moments", [])) < 2:
         running(window)
         window.wait(lambda s: len(s["moments"]) >= 2, seconds=40)
         idle(window)
-    first = f"film.frame.{window.state()['moments'][0]}"
+    first = next(tag for tag in sorted(window.state()["items"]) if tag.startswith("film.frame."))
     shown = lambda s: s["texture_id"]  # noqa: E731
     window.does("a moment under the mouse", lambda: window.move(first), says=shown, where="viewport")
     window.does("the newest again", lambda: window.move("viewport"), says=shown, where="viewport")
@@ -179,6 +181,7 @@ def test_words_become_chips(window: Window) -> None:
     window.does("taken back", lambda: window.key("ctrl+z"), says=prompt, where="prompt.chips")
 
 
+@pytest.mark.long
 def test_a_heat_map(window: Window) -> None:
     running(window)
     window.reveal("rewards.symmetry.eye", column(window))
@@ -199,16 +202,18 @@ def test_before_and_after(window: Window) -> None:
     after = window.picture(where)
     with window.holding("space"):
         window.wait(lambda s: s["canvas"]["before"])
-        window.settle()
+        window.repaints(where, after, pixels=500, what="before")
         window.keep("before, held")
-        assert changed(after, window.picture(where)) > 500
     window.wait(lambda s: not s["canvas"]["before"])
 
 
 # -- dialogs -------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "chord"), [("shortcuts", "question"), ("export", "ctrl+e"), ("browser", "ctrl+o")])
+FURTHER = [pytest.param(*dialog, marks=pytest.mark.long) for dialog in (("export", "ctrl+e"), ("browser", "ctrl+o"))]
+
+
+@pytest.mark.parametrize(("name", "chord"), [("shortcuts", "question"), *FURTHER])
 def test_dialogs_open_and_close(window: Window, name: str, chord: str) -> None:
     whole = (0, 0, *window.screen.size)
     state = window.does(name, lambda: window.key(chord), says=lambda s: s["dialog"], where=whole, pixels=5000)
