@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,13 @@ def device(name: str) -> torch.device:
     elif found.type not in {"cpu", "mps"}:
         raise DeviceError(f"The device '{name}' is not supported.", "Use auto, cpu, cuda, cuda:1 or mps.")
     return found
+
+
+def leave_a_core() -> None:
+    """Let torch on this thread use all cores but one, which is for the window."""
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
 
 
 def peak_memory_bytes(where: torch.device) -> int:

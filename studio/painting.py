@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from studio import document as edits
@@ -18,10 +19,12 @@ from studio.pacing import Pace, Pacer
 from studio.progress import Live
 from studio.running import Running, Seen, continuation
 from studio.store import Store
+from studio.surface.unwrap import needs_unwrap
 from studio.worker import Worker
 
 if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
+    from studio.texture import Texture
 
 PATIENCE_S = 1.5
 """A stop is answered after so long even when the network's last pass, which cannot be broken off, takes longer."""
@@ -51,6 +54,12 @@ class Painting(ABC):
         self.shares: dict[str, float] = {}
         """Each reward's part of the push; they add up to 1."""
         self._running: Running | None = None
+        self._asked: Config | None = None
+        """The document's settings when the run began; the run's own may say how it continues."""
+        self._file_mesh: Mesh | None = None
+        """The mesh as its file has it; `mesh` is another one once a run has laid out UVs."""
+        self._plain: Texture | None = None
+        """The texture that `_file_mesh` came with."""
         self._leaving: Worker[Seen] | None = None
         """A run that was left behind and may still be at its last step."""
         self._stopped_at = 0.0
@@ -73,6 +82,10 @@ class Painting(ABC):
     @abstractmethod
     def _look(self, running: Running) -> None:
         """Take the newest pictures of a run."""
+
+    @abstractmethod
+    def _show(self, texture: Texture) -> None:
+        """Show this texture."""
 
     @abstractmethod
     def _settle(self, running: Running) -> None:
@@ -134,9 +147,9 @@ class Painting(ABC):
 
     def pending(self) -> tuple[str, ...]:
         """The settings that differ from the run's and wait for the next start."""
-        if self._running is None:
+        if self._running is None or self._asked is None:
             return ()
-        return edits.difference(edits.as_run(self._running.config, self.config), self.config)
+        return edits.difference(edits.as_run(self._asked, self.config), self.config)
 
     def _go(self, *, single: bool) -> None:
         if self._running is not None:
@@ -162,6 +175,8 @@ class Painting(ABC):
             config, resume, said = continuation(config, self.mesh, self._resume)
             if said:
                 self.messages.append(said)
+        if resume is None:
+            config = self._on_the_right_uvs(config)
         begun = resume["trainer"]["iteration"] if resume else 0
         self._film.cut(begun) if resume else self._film.clear()
         self.curves = {name: [p for p in curve if p[0] <= begun] for name, curve in self.curves.items()} if resume else {}
@@ -169,13 +184,24 @@ class Painting(ABC):
         self.shares, self.pace = {}, Pace(iteration=begun, iterations=config.iterations)
         self._film.keep(None)
         self._resume, self._heats = None, {}
-        self.before = self._whole
+        self.before, self._asked = self._whole, self.config
         self._pacer = Pacer(self.forecast().total_s)
         self._running = Running(config, self.mesh, self._live(config), self._film, resume=resume, after=self._leaving)
         self._leaving = None
         self._running.single = single
         self._running.worker.start()
         self._enter("preparing")
+
+    def _on_the_right_uvs(self, config: Config) -> Config:
+        """New UVs are laid out once, and given up when the file's own are asked for again."""
+        own = self._file_mesh
+        if self.mesh is own:
+            return config
+        if config.unwrap or own is None or self._plain is None or needs_unwrap(own):
+            return replace(config, unwrap=False)
+        self.mesh, self._newest, self._whole = own, self._plain, self._plain
+        self._show(self._plain)
+        return config
 
     def _abandon(self) -> None:
         """Forget the run and all it showed; a worker that has not ended yet is told to, and not listened to."""

@@ -5,7 +5,6 @@ Everything heavy (torch, the engine) is imported on the worker's thread.
 
 from __future__ import annotations
 
-import os
 import time
 import tomllib
 from collections.abc import Generator, Iterator, Mapping
@@ -101,7 +100,7 @@ class Running:
 
         from studio.run import run
 
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))  # of this thread: one core is the window's
+        device.leave_a_core()
         where = device.device(self.config.device)
         steps = cast("Generator[Progress]", run(self.config, self.mesh, lambda: self.live, resume=self._resume))
         try:
@@ -176,7 +175,7 @@ class Running:
         from studio.view import Viewer
 
         if self._viewer is None:
-            self._viewer = Viewer(renderer="embree")
+            self._viewer = Viewer()
             self._viewer.show(self.mesh)
         return self._viewer
 
@@ -186,7 +185,7 @@ def thumbnail(mesh: Mesh, texture: Texture, viewer: Viewer | None = None) -> np.
     from studio.view import Shot, Viewer
 
     if viewer is None:
-        viewer = Viewer(renderer="embree")
+        viewer = Viewer()
         viewer.show(mesh)
     shot = Shot(THUMBNAIL_CAMERA, THUMBNAIL_PX, THUMBNAIL_PX, samples=4, backdrop=False)
     return viewer.draw(shot, texture).copy()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from studio import device, recent, resources
 from studio import project as project_files
-from studio import recent, resources
 from studio.config import Config, parse, preset
 from studio.desk import Desk
 from studio.document import Document, History
@@ -60,8 +60,6 @@ class Session(Editing, Showing, Painting, Filing):
         self._loader, self._engine = Desk("loader"), Desk("engine")
         self._mesh_path: Path | None = None
         """The file that `mesh` was read from, or is being read from."""
-        self._own_uv: np.ndarray | None = None
-        """The mesh file's own UVs: the mesh has others once a run has laid them out."""
 
     # -- beginning and ending -------------------------------------------------------------------------------------------------
 
@@ -165,17 +163,18 @@ class Session(Editing, Showing, Painting, Filing):
     def _show_mesh(self, mesh: Mesh, health: Health) -> None:
         """Another mesh, as it came; nothing is known of it but its own texture."""
         self._abandon()
-        self.mesh, self.health, self._own_uv = mesh, health, mesh.corner_uv
+        self.mesh, self.health, self._file_mesh, self._plain = mesh, health, mesh, None
         size = self.config.atlas_px
 
         def plain() -> Texture:
             from studio.texture import Texture
 
+            device.leave_a_core()
             return Texture.from_mesh(mesh, size)
 
         def here(texture: Texture) -> None:
             if self.mesh is mesh and self.before is None:
-                self.before = texture
+                self.before = self._plain = texture
                 if self._newest is None:
                     self._newest = self._whole = texture
                     self._show(texture)
@@ -195,7 +194,7 @@ class Session(Editing, Showing, Painting, Filing):
         self._mesh_path = project.document.mesh
         self._show_mesh(mesh, health)
         if project.corner_uv is not None:
-            self._own_uv = None
+            self._file_mesh = None
         self.path, self.dirty, self._unsaved = (None if autosaved else path), autosaved, autosaved
         self.curves, self.markers = {name: list(curve) for name, curve in project.curves.items()}, list(project.markers)
         self._checkpoint = dict(project.checkpoint) if project.checkpoint else None
@@ -213,7 +212,7 @@ class Session(Editing, Showing, Painting, Filing):
 
     def _project(self) -> Project:
         config = self.document.config
-        laid_out = self.mesh is not None and self.mesh.corner_uv is not self._own_uv
+        laid_out = self.mesh is not self._file_mesh
         state = self._checkpoint or {}
         return Project(
             Document(self.document.mesh, config),
