@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from studio.errors import DeviceError
@@ -104,14 +105,20 @@ class EmbreeRasterizer(Rasterizer):
         return self._scenes[mesh.hash]
 
 
-def _extent(mesh: Mesh, camera: Camera, band: Band) -> tuple[int, int, int, int]:
-    """The columns and the rows of the band (left, right, top, bottom; ends excluded) outside which there is no mesh."""
+@lru_cache(maxsize=4)
+def _box(mesh: Mesh) -> np.ndarray:
+    """The corners [4, 8] of the mesh's bounding box, homogeneous."""
     import itertools
 
     import numpy as np
 
-    box = np.array(list(itertools.product(*zip(mesh.vertices.min(axis=0), mesh.vertices.max(axis=0), strict=True))))
-    x, y, _, w = camera.T_clip_world() @ np.concatenate([box, np.ones((8, 1))], axis=1).T
+    corners = itertools.product(*zip(mesh.vertices.min(axis=0), mesh.vertices.max(axis=0), strict=True))
+    return np.array([(*corner, 1.0) for corner in corners]).T
+
+
+def _extent(mesh: Mesh, camera: Camera, band: Band) -> tuple[int, int, int, int]:
+    """The columns and the rows of the band (left, right, top, bottom; ends excluded) outside which there is no mesh."""
+    x, y, _, w = camera.T_clip_world() @ _box(mesh)
     if w.min() < 1e-3:  # the eye is inside the box
         return 0, band.width, 0, band.rows
     column = (x / w * band.height + band.width) / 2
