@@ -17,6 +17,7 @@ SLIDER_STEPS = 200
 """A whole number with at most so many values is a slider, any other one a field."""
 SLIDER_SPAN = 20.0
 """So is a number within a range no wider than this."""
+HANDLERS = "form.handlers"
 LIVE = " •"
 """After the label of a knob that answers during a run."""
 UNITS = {"px": "px", "deg": "°", "s": "s"}
@@ -27,6 +28,21 @@ def spoken(name: str, unit: str = "") -> str:
     base, _, last = name.rpartition("_")
     text = base if base and last in UNITS and UNITS[last] == unit else name
     return text.replace("_", " ").capitalize()
+
+
+def editable(app: App, item: int | str, reset: Callable[[], None]) -> None:
+    """A right click on the control resets it; the end of a drag or of typing ends the undo step. Takes the item's user data."""
+    if not dpg.does_item_exist(HANDLERS):  # one for all: a registry of their own would outlive the controls
+        with dpg.item_handler_registry(tag=HANDLERS):
+            dpg.add_item_clicked_handler(dpg.mvMouseButton_Right, callback=lambda _, clicked: _reset(app, clicked[1]))
+            dpg.add_item_deactivated_after_edit_handler(callback=lambda: app.session.commit())
+    dpg.set_item_user_data(item, reset)
+    dpg.bind_item_handler_registry(item, HANDLERS)
+
+
+def _reset(app: App, item: int | str) -> None:
+    dpg.get_item_user_data(item)()
+    app.session.commit()
 
 
 class Form:
@@ -71,10 +87,7 @@ class Form:
         with self._app.theme.row(spoken(name, knob.unit) + dot, tip, width=self._label_px):
             item = self._control(name, knob, hint, value, unit)
         self._app.theme.tip(item, tip)
-        with dpg.item_handler_registry() as handlers:
-            dpg.add_item_clicked_handler(dpg.mvMouseButton_Right, callback=lambda: self._set(name, default))
-            dpg.add_item_deactivated_after_edit_handler(callback=lambda: self._app.session.commit())
-        dpg.bind_item_handler_registry(item, handlers)
+        editable(self._app, item, lambda: self._set(name, default))
         self._items[name] = (item, value)
 
     def _control(self, name: str, knob: Knob, hint: Any, value: Any, unit: str) -> int | str:
