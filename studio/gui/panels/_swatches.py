@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dearpygui.dearpygui as dpg
 
 from studio.gui.chips import rows
+from studio.gui.form import editable
 from studio.gui.theme import rgba
 from studio.plug import knobs
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from studio.gui.app import App
 
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
-EDGE = rgba("#6A665E")
+EDGE, FRAMED = rgba("#6A665E"), "swatches.framed"
 SIDE, GAP = 24, 6
 """Unscaled pixels."""
 
@@ -48,13 +49,11 @@ class Swatches:
         self._app, self._part, self._knob, self._width = app, part, knob, width
         self._shown: tuple[str, ...] = ()
         self._group = dpg.add_group()
-        with dpg.theme() as framed, dpg.theme_component(dpg.mvColorEdit):
-            dpg.add_theme_style(dpg.mvStyleVar_FrameBorderSize, 1)
-            dpg.add_theme_color(dpg.mvThemeCol_Border, EDGE)
-        dpg.bind_item_theme(self._group, framed)
-        with dpg.item_handler_registry() as self._clicks:
-            dpg.add_item_clicked_handler(dpg.mvMouseButton_Right, callback=self._take_out)
-            dpg.add_item_deactivated_after_edit_handler(callback=app.session.commit)
+        if not dpg.does_item_exist(FRAMED):
+            with dpg.theme(tag=FRAMED), dpg.theme_component(dpg.mvColorEdit):
+                dpg.add_theme_style(dpg.mvStyleVar_FrameBorderSize, 1)
+                dpg.add_theme_color(dpg.mvThemeCol_Border, EDGE)
+        dpg.bind_item_theme(self._group, FRAMED)
 
     def update(self, colours: tuple[str, ...]) -> None:
         """Show these, unless one is being picked."""
@@ -82,8 +81,7 @@ class Swatches:
             (*rgb(self._shown[i]), 255), tag=self._tag(i), no_inputs=True, no_alpha=True, no_label=True, no_tooltip=True,
             no_options=True, callback=lambda _, value: self._set(i, code(value)),
         )  # fmt: skip
-        dpg.set_item_user_data(self._tag(i), i)
-        dpg.bind_item_handler_registry(self._tag(i), self._clicks)
+        editable(self._app, self._tag(i), lambda: self._take_out(i))
         self._app.theme.tip(self._tag(i), "Click: another colour. Right-click: take it out.")
 
     def _more(self) -> None:
@@ -98,10 +96,8 @@ class Swatches:
         self._change((*self._shown, self._shown[-1]))
         self._app.session.commit()
 
-    def _take_out(self, sender: int | str, clicked: Any) -> None:
-        place = dpg.get_item_user_data(clicked[1])
+    def _take_out(self, place: int) -> None:
         self._change(tuple(c for i, c in enumerate(self._shown) if i != place))
-        self._app.session.commit()
 
     def _change(self, colours: tuple[str, ...]) -> None:
         self._app.session.set_knob(self._part, self._knob, colours)

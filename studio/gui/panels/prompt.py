@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dearpygui.dearpygui as dpg
@@ -82,10 +82,8 @@ class _Prompt:
                 callback=lambda _, text: self._say(text),
             )  # fmt: skip
             with dpg.tooltip("prompt.text", tag="prompt.tip", delay=0.4, hide_on_activity=True):
-                tip = (
-                    "What the surface should look like, in English.\nEnter: use it, also during a run. Esc: back to what it was."
-                )
-                dpg.add_text(tip, wrap=px(320))
+                keys = "Enter: use it, also during a run. Esc: back to what it was."
+                dpg.add_text(f"What the surface should look like, in English.\n{keys}", wrap=px(320))
             with dpg.item_handler_registry() as left:
                 dpg.add_item_deactivated_after_edit_handler(callback=self._left)
             dpg.bind_item_handler_registry("prompt.text", left)
@@ -144,11 +142,11 @@ class _Prompt:
 
     def _say(self, text: str) -> None:
         """Make this the prompt."""
-        try:
-            self._app.session.set_prompt(" ".join(text.split()))
-            self._app.session.commit()
-        finally:
-            self._seen = ()
+        session, text = self._app.session, " ".join(text.split())
+        self._seen = ()  # whatever comes of it is shown
+        replace(session.document.config, prompt=text).check()
+        session.set_prompt(text)
+        session.commit()
 
     def _left(self) -> None:
         """The field was left: what stands there counts, unless it is nothing."""

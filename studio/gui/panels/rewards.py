@@ -12,7 +12,7 @@ from studio import rewards
 from studio.config import Weighted, preset, preset_names
 from studio.errors import StudioError
 from studio.gui.choice import Choice, Entry
-from studio.gui.form import Form, spoken
+from studio.gui.form import Form, editable, spoken
 from studio.gui.panels import Panel
 from studio.gui.panels._part import entries
 from studio.gui.panels._room import measurable, room
@@ -147,10 +147,7 @@ class _Row:
             )  # fmt: skip
             tip = "How hard it pushes; below 0 it pushes the other way. It answers during a run."
             theme.tip(f"{tag}.weight", f"{tip}\nCtrl+click types a number. Right-click: back to {default:g}.")
-            with dpg.item_handler_registry() as handlers:
-                dpg.add_item_clicked_handler(dpg.mvMouseButton_Right, callback=lambda: self._set(default))
-                dpg.add_item_deactivated_after_edit_handler(callback=lambda: app.session.commit())
-            dpg.bind_item_handler_registry(f"{tag}.weight", handlers)
+            editable(app, f"{tag}.weight", lambda: app.session.set_weight(self._name, default))
             with dpg.group(tag=f"{tag}.push"):
                 dpg.add_drawlist(1, px(14), tag=f"{tag}.share")
             theme.tip(f"{tag}.push", "Its present share of the push that all rewards together give the texture.")
@@ -182,10 +179,6 @@ class _Row:
         except StudioError:  # typed, and beyond all bounds
             dpg.set_value(f"rewards.{self._name}.weight", self._app.session.document.config.weights()[self._name])
             raise
-
-    def _set(self, weight: float) -> None:
-        self._app.session.set_weight(self._name, weight)
-        self._app.session.commit()
 
     def _fold(self) -> None:
         self._opened ^= {self._name}
