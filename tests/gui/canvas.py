@@ -21,7 +21,7 @@ from studio.gui.theme import Theme
 from studio.gui.viewport import Canvas
 from tests.meshes import cube, two_set_box
 
-SIZE = 640, 480
+SIZE = 480, 360
 ZONE = "zone.stage"
 
 

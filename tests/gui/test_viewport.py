@@ -20,7 +20,9 @@ from tests.gui.screen import Screen, changed, why_not
 pytestmark = [pytest.mark.gui, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
 ROOT = Path(__file__).resolve().parents[2]
-WIDTH, HEIGHT = 640, 480
+WIDTH, HEIGHT = 480, 360
+ORBIT_DEG = 240
+"""A drag over the viewport's height turns so far."""
 PATIENCE_S = 40
 MIDDLE = WIDTH // 2, HEIGHT // 2
 
@@ -115,7 +117,7 @@ def test_first_a_poster_then_a_mesh_that_turns(stage: Stage) -> None:
     assert poster[MIDDLE[1], MIDDLE[0]].min() > 120 and poster[:20, :20].max() < 90, "a bright vase in a dark room"
     stage.ask("session.load('cube')")
     first = stage.wait(lambda s: s["drawn"] > 1)
-    assert first["turning"] and changed(poster, stage.picture()) > 10_000
+    assert first["turning"] and changed(poster, stage.picture()) > 6_000
     later = stage.wait(lambda s: s["drawn"] > first["drawn"] + 1)
     assert camera(later)["azimuth_deg"] != camera(first)["azimuth_deg"] and later["fps"] > 0
 
@@ -123,12 +125,12 @@ def test_first_a_poster_then_a_mesh_that_turns(stage: Stage) -> None:
 def test_dragging_orbits_and_the_picture_becomes_fine(live: Stage) -> None:
     before, picture, held = camera(live.rest()), live.picture(), live.ask("session.held")
     after = camera(live.drag(1, (60, 40)))
-    assert after["azimuth_deg"] == pytest.approx((before["azimuth_deg"] - 30) % 360, abs=1)
-    assert after["elevation_deg"] == pytest.approx(before["elevation_deg"] + 20, abs=1)
+    assert after["azimuth_deg"] == pytest.approx((before["azimuth_deg"] - 60 * ORBIT_DEG / HEIGHT) % 360, abs=1)
+    assert after["elevation_deg"] == pytest.approx(before["elevation_deg"] + 40 * ORBIT_DEG / HEIGHT, abs=1)
     assert live.ask("session.held") > held, "the run waits for the hand"
     state = live.rest()
     assert state["shown"]["width"], state["shown"]["height"] == (WIDTH, HEIGHT)
-    assert not state["turning"] and changed(picture, live.picture()) > 5_000
+    assert not state["turning"] and changed(picture, live.picture()) > 3_000
 
 
 def test_nothing_is_drawn_when_nothing_changes(live: Stage) -> None:
@@ -183,18 +185,18 @@ def test_the_line_between_before_and_after_is_dragged(live: Stage) -> None:
     live.ask("canvas.toggle_split()")
     live.rest()
     picture = live.picture().astype(int)
-    row = picture[HEIGHT // 2 + 60]
+    row = picture[HEIGHT // 2 + 40]
     red = row[:, 0] - row[:, 2] > 60
-    assert red[MIDDLE[0] + 60] and not red[MIDDLE[0] - 60]
-    state = live.drag(1, (-100, 0), start=(MIDDLE[0], 100))
-    assert state["shot"]["split"] == pytest.approx(0.5 - 100 / WIDTH, abs=0.01) and camera(state)["azimuth_deg"] == 0
+    assert red[MIDDLE[0] + 40] and not red[MIDDLE[0] - 40]
+    state = live.drag(1, (-80, 0), start=(MIDDLE[0], 80))
+    assert state["shot"]["split"] == pytest.approx(0.5 - 80 / WIDTH, abs=0.01) and camera(state)["azimuth_deg"] == 0
     live.rest()
-    row = live.picture().astype(int)[HEIGHT // 2 + 60]
-    assert row[MIDDLE[0] - 60, 0] - row[MIDDLE[0] - 60, 2] > 60
+    row = live.picture().astype(int)[HEIGHT // 2 + 40]
+    assert row[MIDDLE[0] - 40, 0] - row[MIDDLE[0] - 40, 2] > 60
     live.ask("canvas.hold_before(True)")
     live.wait(lambda s: s["shown"]["split"] == 1.0)
-    row = live.picture().astype(int)[HEIGHT // 2 + 60]
-    assert row[MIDDLE[0] + 60, 0] - row[MIDDLE[0] + 60, 2] < 30
+    row = live.picture().astype(int)[HEIGHT // 2 + 40]
+    assert row[MIDDLE[0] + 40, 0] - row[MIDDLE[0] + 40, 2] < 30
     live.ask("canvas.hold_before(False)")
     live.ask("canvas.toggle_split()")
     live.rest()
@@ -203,7 +205,7 @@ def test_the_line_between_before_and_after_is_dragged(live: Stage) -> None:
 def test_channels_wires_and_turntable_are_switched(live: Stage) -> None:
     seen = live.picture()
     live.ask("canvas.cycle_channel(1)")
-    assert live.rest()["shown"]["channel"] == "clay" and changed(seen, seen := live.picture()) > 5_000
+    assert live.rest()["shown"]["channel"] == "clay" and changed(seen, seen := live.picture()) > 3_000
     live.ask("canvas.toggle_wireframe()")
     live.rest()
     assert changed(seen, live.picture()) > 300
@@ -253,9 +255,9 @@ def test_a_heat_map_with_its_legend_is_the_one_we_have_looked_at(live: Stage) ->
 
 
 def test_the_picture_follows_the_window_and_outlives_a_new_scale(live: Stage) -> None:
-    live.ask("resize(400, 300)")
-    small = live.wait(lambda s: s["shown"]["width"] == 400 and s["shown"]["height"] == 300 and s["shown"]["samples"] == 4)
-    assert changed(live.picture()[:, 420:], live.picture()[:, 420:]) == 0
+    live.ask("resize(320, 280)")
+    small = live.wait(lambda s: s["shown"]["width"] == 320 and s["shown"]["height"] == 280 and s["shown"]["samples"] == 4)
+    assert np.ptp(live.picture()[300:, 340:]) == 0, "nothing is drawn outside"
     live.ask(f"resize({WIDTH}, {HEIGHT})")
     assert camera(live.rest()) == camera(small)
     live.ask("rebuild()")
