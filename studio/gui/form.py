@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -99,16 +100,16 @@ class Form:
         if hint is bool:
             options.pop("width")
             return dpg.add_checkbox(default_value=value, **options)
-        low, high = knob.low, knob.high
-        bounded = low is not None and high is not None
+        low = -math.inf if knob.low is None else knob.low
+        high = math.inf if knob.high is None else knob.high
         number = f" {unit}" if unit and unit != "%" else ""
         if hint is int:
-            if bounded and high - low <= SLIDER_STEPS:
+            if high - low <= SLIDER_STEPS:
                 limits = {"min_value": int(low), "max_value": int(high)}
                 return dpg.add_slider_int(default_value=value, clamped=True, format=f"%d{number}", **limits, **options)
             return dpg.add_input_int(default_value=value, step=0, on_enter=True, **options)
         if hint is float:
-            if bounded and high - low <= SLIDER_SPAN and (low == 0 or high / low < 1e3):
+            if high - low <= SLIDER_SPAN and (low == 0 or high / low < 1e3):
                 limits = {"min_value": float(low), "max_value": float(high)}
                 return dpg.add_slider_float(default_value=value, clamped=True, format=f"%.2f{number}", **limits, **options)
             return dpg.add_input_float(default_value=value, step=0, format=f"%.4g{number}", on_enter=True, **options)
