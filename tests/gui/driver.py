@@ -35,14 +35,16 @@ MIDDLE = 0.5, 0.5
 class Window:
     """The running studio. Every method that acts returns at once; `wait` and `does` look at what comes of it."""
 
-    def __init__(self, screen: Screen, home: Path, arguments: tuple[str, ...] = (), *, pictures: Path | None = None) -> None:
+    def __init__(
+        self, screen: Screen, home: Path, arguments: tuple[str, ...] = (), *, pictures: Path | None = None, scale: float = 1.0
+    ) -> None:
         """`home` takes settings, caches, autosaves and the trace; `pictures` the screenshots (none are kept without)."""
         self.screen, self.home, self._pictures = screen, home, pictures
         home.mkdir(parents=True, exist_ok=True)
         self._trace = home / "trace.json"
         self._count = 0
         one = dict.fromkeys(("OMP_NUM_THREADS", "LP_NUM_THREADS"), "1")
-        own = {"DISPLAY": screen.name, "PATINA_HOME": str(home), "PATINA_TRACE": str(self._trace), "PATINA_SCALE": "1"}
+        own = {"DISPLAY": screen.name, "PATINA_HOME": str(home), "PATINA_TRACE": str(self._trace), "PATINA_SCALE": str(scale)}
         environment = {**os.environ, **one, "OMP_WAIT_POLICY": "PASSIVE", "LIBGL_ALWAYS_SOFTWARE": "1", **own}
         self._log = tempfile.TemporaryFile()
         self.began = time.monotonic()
@@ -72,7 +74,7 @@ class Window:
         end = time.monotonic() + seconds
         while True:
             state = self.state()
-            if _holds(until, state):
+            if _read(until, state):
                 return state
             if time.monotonic() > end:
                 told = {k: v for k, v in state.items() if k != "items"}
@@ -287,14 +289,8 @@ class Window:
         return done.stdout
 
 
-def _holds(until: Callable[[State], Any], state: State) -> bool:
-    try:
-        return bool(until(state))
-    except (KeyError, IndexError, TypeError):
-        return False
-
-
 def _read(says: Callable[[State], Any], state: State) -> Any:
+    """What `says` reads from the state; None where something of it is not there yet."""
     try:
         return says(state)
     except (KeyError, IndexError, TypeError):
