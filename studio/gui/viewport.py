@@ -242,8 +242,7 @@ class Canvas:
             start, end, began = self._flight
             t = min(1.0, (now - began) / FLIGHT_S)
             self._move(between(start, end, t * t * (3 - 2 * t)))
-            if t == 1:
-                self._flight = None
+            self._flight = self._flight if t < 1 else None
         elif self.turning:
             self.shot = replace(self.shot, camera=orbit(self.shot.camera, right_deg=-TURN_DEG_PER_S * passed, up_deg=0))
 
@@ -262,18 +261,19 @@ class Canvas:
 
     def _draw_over(self) -> None:
         session, shown = self._app.session, self._easel.shown is not None
+        heated = self.heat is not None and session.heat(self.heat) is not None
+        compared = shown and not heated and session.before is not None
         scene = Scene(
             self.shot.camera,
             self.size,
             self._mouse,
-            split=self.shot.split if shown and session.before is not None else None,
+            split=(1.0 if self._before else self.shot.split) if compared else None,
             grabbed=self._hand.deed == "split" or (self._hand.deed is None and self.overlay.over_split(self._mouse)),
+            before=self._before,
             heat=self.heat,
-            heated=self.heat is not None and session.heat(self.heat) is not None,
+            heated=heated,
             words="" if shown else session.loading or "preparing the viewport",
         )
-        if self._before and shown and session.before is not None:
-            scene = replace(scene, split=1.0, before=True)
         self.overlay.draw(scene)
 
     # -- moving the camera --------------------------------------------------------------------------------------------------
