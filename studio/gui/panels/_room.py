@@ -31,3 +31,19 @@ def close(app: App, gap: float) -> int | str:
 def measurable(app: App) -> bool:
     """Whether texts can be measured: fonts are loaded with the first frame that knows them."""
     return all(dpg.get_text_size("m", font=font) is not None for font in (app.theme.text, app.theme.small, app.theme.large))
+
+
+class Section:
+    """A section of the left column that is folded at first, so that what changes often stays in sight; its head then says more."""
+
+    def __init__(self, header: int | str) -> None:
+        self._header, self._title = header, dpg.get_item_label(header) or ""
+        self._label = self._title
+        dpg.set_value(header, False)
+
+    def update(self, said: str) -> None:
+        """`said`: what is in it, in a few words."""
+        label = self._title if dpg.get_value(self._header) else f"{self._title}  ·  {said}"
+        if label != self._label:
+            self._label = label
+            dpg.set_item_label(self._header, label)

@@ -11,6 +11,8 @@ import dearpygui.dearpygui as dpg
 from studio import generators
 from studio.gui.panels import Panel
 from studio.gui.panels._part import Part
+from studio.gui.panels._room import Section
+from studio.gui.panels._words import named
 
 if TYPE_CHECKING:
     from studio.gui.app import App
@@ -25,8 +27,13 @@ class Generator(Panel):
     order: ClassVar[int] = 30
 
     def build(self, app: App, parent: int | str) -> Callable[[], None]:
-        dpg.set_value(parent, False)  # folded at first: what changes often stays in sight
+        section = Section(parent)
         with dpg.group(parent=parent):
             tip = "What paints. Another one is used from the next start on."
             part = Part(app, "generator", generators.SOCKET, tip, said=lambda kind: (kind.__doc__ or "").split("\n")[0])
-        return part.update
+
+        def update() -> None:
+            part.update()
+            section.update(named(generators.SOCKET.name_of(app.session.document.config.generator)))
+
+        return update

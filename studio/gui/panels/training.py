@@ -16,6 +16,7 @@ from studio.gui.form import LIVE as DOT
 from studio.gui.form import Form, spoken
 from studio.gui.panels import Panel
 from studio.gui.panels._part import Part, entries
+from studio.gui.panels._room import Section
 from studio.gui.panels._words import named
 from studio.plug import knobs
 
@@ -83,7 +84,7 @@ class _Training:
         self._app = app
         self._seen: Document | None = None
         theme, session = app.theme, app.session
-        dpg.set_value(parent, False)  # folded at first: what changes often stays in sight
+        self._section = Section(parent)
         with dpg.group(parent=parent):
             tip = "What is done with the rewards. Another one is used from the next start on."
             self._part = Part(app, "trainer", trainers.SOCKET, tip, said=lambda kind: kind.when, live=LIVE)  # type: ignore[attr-defined]
@@ -108,6 +109,8 @@ class _Training:
         session = self._app.session
         config = session.document.config
         self._form.update(config)
+        trainer = named(trainers.SOCKET.name_of(config.trainer))
+        self._section.update(f"{trainer}, {config.iterations:,} iterations" if config.trainer.follows_rewards else trainer)
         if session.document is self._seen:
             return
         self._seen = session.document
