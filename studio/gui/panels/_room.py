@@ -34,7 +34,7 @@ def measurable(app: App) -> bool:
 
 
 class Section:
-    """A section of the left column that is folded at first, so that what changes often stays in sight; its head then says more."""
+    """A section of the left column that is folded at first, so that what changes often stays in sight; its head says more."""
 
     def __init__(self, header: int | str) -> None:
         self._header, self._title = header, dpg.get_item_label(header) or ""
