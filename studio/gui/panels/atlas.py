@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dearpygui.dearpygui as dpg
@@ -42,6 +43,12 @@ class Atlas(Panel):
         return _Sheet(app, parent).update
 
 
+@cache
+def _aside() -> ThreadPoolExecutor:
+    """The thread on which pictures are put together, beside the frames: a large mesh has many edges."""
+    return ThreadPoolExecutor(1, thread_name_prefix="studio-atlas")
+
+
 @dataclass(frozen=True)
 class _Wish:
     """Everything that decides a picture."""
@@ -57,8 +64,6 @@ class _Wish:
 class _Sheet:
     def __init__(self, app: App, parent: int | str) -> None:
         self._app, self._parent, self._shelf = app, parent, Shelf("atlas")
-        # Pictures are put together beside the frames: a large mesh has many edges. Its thread ends with this object.
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="studio-atlas")
         self._coming: Future[np.ndarray] | None = None
         self._shown: _Wish | None = None
         self._wished: _Wish | None = None
@@ -70,6 +75,7 @@ class _Sheet:
         self._channels: tuple[str, ...] = ()
         self._grabbed: tuple[float, float] | None = None
         self._pointed: tuple[Any, ...] = ()
+        self._arranged: tuple[Any, ...] | None = None
         self._build(parent)
 
     def _build(self, parent: int | str) -> None:
@@ -88,8 +94,7 @@ class _Sheet:
                 theme.button("Fit", "Show the whole texture again. A double click does the same.", self._fit, tag="atlas.fit")
             dpg.add_drawlist(1, 1, tag="atlas.sheet")
             with dpg.group(horizontal=True, horizontal_spacing=px(GRID)):
-                dpg.add_color_button((0, 0, 0, 255), tag="atlas.swatch", width=px(14), height=px(14), no_border=True, show=False,
-                                     no_alpha=True)  # fmt: skip
+                dpg.add_text("■", tag="atlas.swatch", show=False)
                 theme.note("", tag="atlas.texel")
         for layer in ("ground", "picture", "edge"):
             dpg.add_draw_layer(parent="atlas.sheet", tag=f"atlas.{layer}")
@@ -203,7 +208,7 @@ class _Sheet:
                 self._outlined = mesh, outlines(mesh)
             return overlaid(flat, self._outlined[1][wish.set], wish.look, line)
 
-        self._coming = self._aside.submit(made)
+        self._coming = _aside().submit(made)
 
     def _show(self, made: np.ndarray) -> None:
         self._coming, self._shown = None, self._wished
@@ -212,8 +217,6 @@ class _Sheet:
         self._texture = self._shelf.put(made)
         dpg.draw_image(self._texture, (0, 0), (1, 1), parent="atlas.picture", tag="atlas.image")
         self._arranged = None
-
-    _arranged: tuple[Any, ...] | None = None
 
     def _arrange(self) -> None:
         """Lay the newest picture where it belongs under the present look: it follows the mouse until the next one is made."""
@@ -248,5 +251,5 @@ class _Sheet:
         value = texture.channels[self._channel][self._set, :, place[1], place[0]].tolist()
         colour = [round(255 * min(1.0, max(0.0, x))) for x in (value * 3)[:3]]
         said = "#{:02X}{:02X}{:02X}".format(*colour) if len(value) == 3 else f"{value[0]:.3f}"
-        dpg.set_value("atlas.swatch", [*colour, 255])
+        dpg.configure_item("atlas.swatch", color=[*colour, 255])
         dpg.set_value("atlas.texel", f"Texel {place[0]}, {place[1]}   {said}")

@@ -29,10 +29,10 @@ NOTHING = "Nothing yet. During a run, a line for each reward grows here: how wel
 NOTHING_MORE = "When you move a weight meanwhile, a mark shows where."
 MOST_POINTS = 600
 """More would not show on the screen."""
-LEGEND, SWITCH, NAME = 136, 22, 68
-"""The widths of the legend, of its switches and its names in unscaled pixels."""
+LEGEND, SWITCH, NAME, NARROWEST = 136, 22, 68, 120
+"""The widths of the legend, of its switches and its names; where the plot would be narrower than the last, there is no legend."""
 NEAR, LEAST = 6, 10
-"""How near the mouse must be to a mark, in unscaled pixels; the iterations the axis shows at least."""
+"""How near the mouse must be to a mark; the iterations the axis shows at least. Lengths are in unscaled pixels."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def framed(lows_highs: tuple[float, float], present: tuple[float, float] | None)
     """The y axis for values from low to high, given the present one: it stays until a value leaves it or it is twice too wide."""
     low, high = lows_highs
     span = max(high - low, 0.02, 1e-3 * max(abs(low), abs(high)))
+    low, high = min(low, (low + high - span) / 2), max(high, (low + high + span) / 2)
     if present is not None:
         bottom, top = present
         if bottom <= low and high <= top and top - bottom <= 2.4 * span:
@@ -102,7 +103,7 @@ class _Plot:
             theme.note(NOTHING + NOTHING_MORE)
         with dpg.group(parent=parent, horizontal=True, tag="curves.full", show=False):
             with dpg.group(tag="curves.stage"):  # a plot itself can have no tooltip
-                options = ("no_title", "no_mouse_pos", "no_menus", "no_box_select", "no_inputs")
+                options = ("no_title", "no_mouse_pos", "no_menus", "no_box_select")
                 with dpg.plot(tag="curves.plot", height=-1, width=-1, **dict.fromkeys(options, True)):
                     dpg.add_plot_axis(dpg.mvXAxis, tag="curves.x", no_gridlines=True, no_highlight=True, tick_format="%.0f")
                     dpg.add_plot_axis(dpg.mvYAxis, tag="curves.y", no_highlight=True, tick_format="%.3g")
@@ -142,7 +143,10 @@ class _Plot:
         if not drawn:
             return
         self._marks = list(markers)
-        dpg.configure_item("curves.plot", width=max(1, int(width) - self._app.theme.px(LEGEND + GRID)))
+        px = self._app.theme.px
+        beside = width >= px(LEGEND + NARROWEST)
+        dpg.configure_item("curves.legend", show=beside)
+        dpg.configure_item("curves.plot", width=max(1, int(width) - (px(LEGEND + GRID) if beside else 0)))
         dpg.set_value("curves.marks", [[float(i) for i, _ in self._marks]])
         shown = [points for name, points in drawn.items() if name not in self._off]
         for name, points in drawn.items():

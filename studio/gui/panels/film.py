@@ -11,7 +11,7 @@ import numpy as np
 
 from studio.gui.panels import Panel
 from studio.gui.panels._pictures import Shelf
-from studio.gui.panels._words import number
+from studio.gui.panels._words import fitted, named, number
 from studio.gui.theme import BONE, CHARCOAL, FIELD, FIELD_ACTIVE, GRID, VERDIGRIS, VERDIGRIS_DIM, Colour
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LARGEST, SMALLEST, BORDER = 88, 40, 3
 """The side of a picture within its frame, and the frame (unscaled pixels)."""
+HEAD, BUTTONS = 48, 144
+"""Widths of the title and of the buttons beside it."""
 BESIDE = 96
 """Of the panel's height, what heading, words, scrollbar and paddings take."""
 NOTHING = (
@@ -27,7 +29,7 @@ NOTHING = (
     "with it, double-click to keep it: the next start goes on from there."
 )
 KEEP = "Make the chosen moment current: the next start goes on from there."
-TIP = "Rest here: it shows on the mesh. Click: stay with it. Double click: keep it and go on from there."
+TIP = "Click: stay with it. Double click: keep it and go on from there."
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def over(picture: np.ndarray, ground: Colour) -> np.ndarray:
 
 class _Strip:
     def __init__(self, app: App, parent: int | str) -> None:
-        self._app, self._shelf = app, Shelf("film")
+        self._app, self._parent, self._shelf = app, parent, Shelf("film")
         self._seen: tuple[Any, ...] = ()
         self._textures: dict[int, int] = {}
         self._moments: dict[int, Moment] = {}
@@ -61,6 +63,8 @@ class _Strip:
         self._follow_frames = 0
         self._side = app.theme.px(LARGEST)
         theme, px = app.theme, app.theme.px
+        with dpg.theme() as dense, dpg.theme_component(dpg.mvAll):
+            dpg.add_theme_style(dpg.mvStyleVar_ItemSpacing, px(GRID), px(1))
         self._themes = {"plain": _frame_theme(FIELD, px), "chosen": _frame_theme(BONE, px), "kept": _frame_theme(VERDIGRIS, px)}
         with dpg.group(parent=parent, tag="film.empty"):
             theme.head("Film")
@@ -68,12 +72,13 @@ class _Strip:
         with dpg.group(parent=parent, tag="film.full", show=False):
             with dpg.group(horizontal=True):
                 theme.head("Film")
-                theme.note("", tag="film.count")
+                theme.note("", tag="film.count", wrap=-1)
                 options: dict[str, Any] = {"kind": "quiet", "small": True, "show": False}
                 theme.button("Keep", KEEP, self._keep_chosen, tag="film.keep", **options)
                 theme.button("Newest", "Show the newest texture again.", self._newest, tag="film.newest", **options)
             dpg.add_child_window(tag="film.strip", horizontal_scrollbar=True, border=False, height=-1, no_scroll_with_mouse=True)
             dpg.add_group(horizontal=True, parent="film.strip", tag="film.row", horizontal_spacing=px(GRID))
+            dpg.bind_item_theme("film.row", dense)
         if dpg.does_item_exist("film.mouse"):  # of an earlier build
             dpg.delete_item("film.mouse")
         with dpg.handler_registry(tag="film.mouse"):
@@ -109,7 +114,7 @@ class _Strip:
             self._side = side
             for id in self._moments:
                 dpg.configure_item(f"film.frame.{id}", width=side, height=side)
-        state = (session.revision, self._chosen)
+        state = (session.revision, self._chosen, dpg.get_item_width(self._parent))
         if state != self._seen:
             self._seen = state
             self._follow(session.film)
@@ -137,7 +142,9 @@ class _Strip:
             dpg.bind_item_theme(f"film.frame.{id}", self._themes[kind])
         self._moments = now
         kept = sum(m.kept for m in film)
-        dpg.set_value("film.count", f"{len(film)} moments" + (f", {kept} kept" if kept else ""))
+        said = f"{len(film)} moments" + (f", {kept} kept" if kept else "")
+        room = dpg.get_item_rect_size("film.strip")[0] - self._app.theme.px(HEAD if self._chosen is None else HEAD + BUTTONS)
+        dpg.set_value("film.count", fitted(said, room, lambda text: (dpg.get_text_size(text) or [0])[0]))
         dpg.configure_item("film.keep", show=self._chosen is not None)
         dpg.configure_item("film.newest", show=self._chosen is not None)
 
@@ -154,7 +161,8 @@ class _Strip:
         with dpg.item_handler_registry() as handlers:
             dpg.add_item_double_clicked_handler(dpg.mvMouseButton_Left, callback=lambda: self._app.session.keep(id))
         dpg.bind_item_handler_registry(f"film.frame.{id}", handlers)
-        theme.tip(f"film.frame.{id}", TIP)
+        scores = [f"{named(name)} {number(value)}" for name, value in moment.scores.items()]
+        theme.tip(f"film.frame.{id}", "\n".join([f"Iteration {moment.iteration}", *scores, "", TIP]))
 
     def _hover(self) -> None:
         """Preview the moment under the mouse, and end the preview when it leaves."""

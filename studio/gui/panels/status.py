@@ -28,7 +28,9 @@ TIPS = {
 }
 RIGHT = ("rate", "eta", "memory", "fps")
 """Slots whose words end where the slot does."""
-TASK, EDGE, LINE = 200, 12, 16
+FIRST_TO_GO = ("fps", "rate", "memory", "step", "eta")
+"""In a narrow window these are left out, in this order, so that a message stays readable."""
+TASK, EDGE, LINE, LEAST = 200, 12, 16, 176
 TEXT_Y = 3
 """dearpygui sets texts lower by the padding of a frame."""
 
@@ -82,8 +84,11 @@ class _Bar:
         """Put every number into its slot."""
         app, session = self._app, self._app.session
         fps = round(app.canvas.fps) if app.canvas else 0
-        state = (session.revision, session.status, tuple(session.tasks), fps, dpg.get_item_width("zone.status"), session.loading)
-        if state == self._seen or not dpg.get_text_size(""):  # before the first frame no text has a size
+        if not dpg.get_text_size(""):  # before the first frame no text has a size
+            return
+        shown = (session.revision, session.status, session.loading, tuple(session.tasks), fps)
+        state = (*shown, dpg.get_item_width("zone.status"), _width("0"))  # another scale's font comes a frame later
+        if state == self._seen:
             return
         self._seen = state
         now, task = session.pace, self._task()
@@ -104,7 +109,7 @@ class _Bar:
         }
         for name, text in words.items():
             dpg.set_value(f"status.{name}", text)
-            if name in RIGHT:
+            if name in RIGHT and name in self._ends:
                 dpg.set_item_pos(f"status.{name}", [self._ends[name] - _width(text), self._app.theme.px(TEXT_Y)])
         dpg.set_value("status.bar", _share(now, task, busy=busy))
         if task:
@@ -126,8 +131,18 @@ class _Bar:
     def _place(self, width: int, task: bool) -> float:
         """Give the items their places; the room that is left for the message."""
         px = self._app.theme.px
+        taken = sum(map(px, SLOTS.values())) + px(LINE) * len(SLOTS) + 2 * px(EDGE) + (px(TASK + 2 * LINE) if task else 0)
+        away = set()
+        for name in FIRST_TO_GO:
+            if width - taken < px(LEAST):
+                away.add(name)
+                taken -= px(SLOTS[name] + LINE)
         x, y = width - px(EDGE), px(TEXT_Y)
+        self._ends.clear()
         for name in reversed(SLOTS):
+            dpg.configure_item(f"status.{name}", show=name not in away)
+            if name in away:
+                continue
             self._ends[name] = x
             x -= px(SLOTS[name])
             dpg.set_item_pos(f"status.{name}", [x, px(12 if name == "bar" else TEXT_Y)])

@@ -77,7 +77,8 @@ class _Bar:
         self._away: set[str] | None = None
         self._rewards: tuple[str, ...] = ()
         px = app.theme.px
-        with dpg.window(popup=True, show=False, autosize=True, no_title_bar=True, no_move=True, tag="tools.popup"):
+        options = ("popup", "autosize", "no_title_bar", "no_move")
+        with dpg.window(tag="tools.popup", show=False, min_size=(0, 0), **dict.fromkeys(options, True)):
             dpg.add_group(tag="tools.popup.list")
         dpg.add_group(horizontal=True, parent=parent, tag="tools.bar", pos=(px(12), px(GRID)))
         self._icons = {name: self._shelf.put(icon(name, px(ICON))) for name in (*BUTTONS, "orthographic", "more")}
