@@ -57,7 +57,7 @@ class Export(Dialog):
         with dpg.group(horizontal=True, horizontal_spacing=px(24)):
             with dpg.child_window(width=px(FORMATS), height=high, border=False, no_scrollbar=True):
                 for name in self._names:
-                    self.line(said(name), about(name), lambda name=name: self._choose(name), tag=f"format.{name}")
+                    self.line(said(name), f"Write as {said(name)}.", lambda name=name: self._choose(name), tag=f"format.{name}")
             dpg.add_child_window(width=-1, height=high, border=False, tag="export.side")
         self._choose(self._kind)
 
