@@ -170,8 +170,10 @@ class App:
         self._updates = [menu.build(self)]
         for zone in ("left", "run", "tools", "right", "bottom", "status", "stage"):
             options = {"no_title_bar": True, "no_move": True, "no_resize": True, "no_bring_to_front_on_focus": True}
-            scrolls = zone == "left"
-            dpg.add_window(tag=f"zone.{zone}", no_scrollbar=not scrolls, no_scroll_with_mouse=not scrolls, **options)
+            scrolls, size = zone == "left", [1, 1]  # by itself no window is less than 100 pixels high, as bars are
+            dpg.add_window(
+                tag=f"zone.{zone}", min_size=size, no_scrollbar=not scrolls, no_scroll_with_mouse=not scrolls, **options
+            )
         dpg.bind_item_theme("zone.status", self.theme.bar)
         dpg.bind_item_theme("zone.tools", self.theme.bar)
         dpg.bind_item_theme("zone.stage", self.theme.stage)
