@@ -197,7 +197,7 @@ def test_lists_explain_themselves() -> None:
 
     class App:
         class session:
-            loading = "the engine"
+            loading, texture = "the engine", None
 
     assert all(e.why_not for e in training.rasterisers(App)[1:])  # type: ignore[arg-type]
     assert [e.name for e in training.devices(App)] == ["auto", "cpu", "cuda", "cuda:1", "mps"]  # type: ignore[arg-type]

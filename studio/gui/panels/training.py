@@ -63,7 +63,7 @@ def devices(app: App) -> list[Entry]:
 def rasterisers(app: App) -> list[Entry]:
     """What may find the surface behind each pixel. Whether one works here is asked once the libraries it needs are there."""
     auto = Entry("auto", "Auto", "The fastest one that works here.")
-    if app.session.loading:
+    if app.session.loading and app.session.texture is None:
         wait = "The libraries are still being loaded: open this list again in a moment."
         return [auto, *(Entry(name, named(name), why_not=wait) for name in renderers.SOCKET.names())]
     about = {"embree": "On the processor.", "nvdiffrast": "On an NVIDIA card."}
