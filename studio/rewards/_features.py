@@ -32,9 +32,9 @@ class Features(nn.Module):
     def __init__(self, mesh: Mesh, atlas: Atlas, *, color: float) -> None:
         super().__init__()
         self.patches, self.color = patches(atlas), color
-        bend = np.abs(at_texels(normalised(mesh), mesh, atlas, self.patches.texel.numpy()))
+        bend = np.abs(at_texels(normalised(mesh), mesh, atlas, self.patches.texel.cpu().numpy()))
         curved = self.patches.fields(bend[:, None])[:, 0]
-        weight = self.patches.area.numpy().astype(np.float64)
+        weight = self.patches.area.cpu().numpy().astype(np.float64)
         if not weight.sum() > 0:
             raise StudioError("The atlas is too coarse to tell edges on this mesh.", "Use a larger atlas.")
         weight = weight / weight.sum()

@@ -28,18 +28,18 @@ class Lines(nn.Module):
         super().__init__()
         self.patches = patches(atlas)
         self.follow, self.contrast = follow, contrast
-        tensor = at_texels(line_field(mesh).reshape(-1, 9), mesh, atlas, self.patches.texel.numpy())
+        tensor = at_texels(line_field(mesh).reshape(-1, 9), mesh, atlas, self.patches.texel.cpu().numpy())
         held = self.patches.fields(tensor).reshape(-1, 3, 3)
-        frame = self.patches.frame.numpy().astype(np.float64)
+        frame = self.patches.frame.cpu().numpy().astype(np.float64)
         strength, direction = np.linalg.eigh(np.einsum("pik,pij,pjl->pkl", frame, held, frame))
         weight = (strength[:, 1] - strength[:, 0]).clip(0)
-        mean = float(weight @ self.patches.area.numpy())
+        mean = float(weight @ self.patches.area.cpu().numpy())
         if mean < LEAST:
             problem = f"'{mesh.name}' bends nowhere, or alike in all directions, so strokes have nothing to follow."
             raise StudioError(problem, "Leave the alignment reward out for this mesh.")
         self.register_buffer("direction", torch.from_numpy(direction[:, :, 1]).float(), persistent=False)
-        self.register_buffer("weight", torch.from_numpy(weight).float() * self.patches.area, persistent=False)
-        clear = float((weight > 0.2) @ self.patches.area.numpy())
+        self.register_buffer("weight", torch.from_numpy(weight).float() * self.patches.area.cpu(), persistent=False)
+        clear = float((weight > 0.2) @ self.patches.area.cpu().numpy())
         self.notes = (f"The surface has a clear direction of bend on {clear:.0%} of it.",)
 
     def forward(self, look: Look) -> Tensor:

@@ -131,18 +131,18 @@ class Patches(nn.Module):
         return self.pooled(gather(luma[:, None], self.texel))[0]
 
     def fields(self, values: np.ndarray) -> np.ndarray:
-        """A constant field of the surface at the texels [n, C] → windows [P, C] float64."""
-        rows = torch.from_numpy(np.ascontiguousarray(values.T)).double()
-        return self.mean(self.pooled(rows)).numpy().T
+        """A constant field of the surface at the texels [n, C] → windows [P, C] float64, on the CPU."""
+        rows = torch.from_numpy(np.ascontiguousarray(values.T, np.float32)).to(self.texel.device)
+        return self.mean(self.pooled(rows)).cpu().numpy().T.astype(np.float64)
 
 
 _KNOWN: WeakKeyDictionary[Atlas, Patches] = WeakKeyDictionary()
 
 
 def patches(atlas: Atlas) -> Patches:
-    """The atlas's windows of the usual size; rewards of one atlas share them."""
+    """The atlas's windows of the usual size, on its device; rewards of one atlas share them."""
     if atlas not in _KNOWN:
-        _KNOWN[atlas] = Patches(atlas)
+        _KNOWN[atlas] = Patches(atlas).to(atlas.device)
     return _KNOWN[atlas]
 
 
