@@ -80,7 +80,7 @@ class Config:
         """Raises StudioError when a trainer that follows rewards is to work, and no reward has a weight."""
         if self.trainer.follows_rewards and self.iterations and not any(self.weights().values()):
             problem = "No reward has a weight other than 0, so there is nothing to learn from."
-            raise StudioError(problem, f"Give one, such as --reward {rewards.SOCKET.names()[0]}=1, or use --trainer sample.")
+            raise StudioError(problem, "Give one a weight, such as --reward symmetry=1, or choose the trainer 'sample'.")
 
     def table(self) -> dict[str, Any]:
         """The config as nested plain values, the inverse of `parse`."""

@@ -146,6 +146,8 @@ def with_preset(config: Config, name: str) -> Config:
 
 
 def _present(config: Config, name: str) -> None:
+    if not config.rewards:
+        raise StudioError("No reward is in use.", "Add one first.")
     if name not in config.weights():
         raise unknown("reward in use", name, config.weights())
 

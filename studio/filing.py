@@ -144,7 +144,7 @@ class Filing(ABC):
 
         def here(written: tuple[Path, ...]) -> None:
             self.path = path
-            recent.remember(path)
+            self._remember(path)
             self._update(task, state="done", done=1, paths=written)
             self.messages.append(f"Saved {path}.")
 
@@ -158,6 +158,10 @@ class Filing(ABC):
     def recents(self) -> list[Path]:
         """Meshes and projects that were opened last, newest first."""
         return recent.recents()
+
+    def _remember(self, path: Path) -> None:
+        """Among the recent files, soon."""
+        self._writer.submit("", lambda: recent.remember(path), failed=lambda e: None)
 
     # -- autosaves ----------------------------------------------------------------------------------------------------------
 

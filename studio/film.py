@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from studio.errors import StudioError
 from studio.store import Store
 
 if TYPE_CHECKING:
@@ -98,12 +99,17 @@ class Film:
 
     def texture(self, id: int) -> Texture:
         """A moment's texture, colours rounded to 8 bits. Raises StudioError when it is lost."""
-        return texture_from(self._store.get(self._blobs[id].texture))
+        return texture_from(self._store.get(self._found(id).texture))
 
     def checkpoint(self, id: int) -> dict[str, Any] | None:
         """What a run continues from, or None where there is nothing to continue. Raises StudioError when it is lost."""
-        key = self._blobs[id].checkpoint
+        key = self._found(id).checkpoint
         return checkpoint_from(self._store.get(key)) if key else None
+
+    def _found(self, id: int) -> _Blobs:
+        if id not in self._blobs:
+            raise StudioError("This moment is no longer part of the film.", "Choose another one.")
+        return self._blobs[id]
 
     def _without(self, ids: set[int]) -> tuple[Moment, ...]:
         for id in ids:

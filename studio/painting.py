@@ -38,6 +38,7 @@ class Painting(ABC):
     mesh: Mesh | None
     messages: deque[str]
     _loader: Desk
+    _reader: Desk
     _store: Store
     _film: Film
     _heat: str | None
@@ -289,8 +290,9 @@ class Painting(ABC):
     def _end(self, running: Running, state: str) -> None:
         self._running = None
         self._settle(running)
-        if (timing := self._pacer.timing(running.config)) is not None:
-            forecasts.remember(running.config, timing)
+        timing = self._pacer.timing(running.config)
+        if timing is not None:
+            self._reader.submit("", lambda: forecasts.remember(running.config, timing), failed=lambda e: None)
         if state == "failed" and running.worker.error is not None:
             self._failed("The run", running.worker.error)
         self._enter({"done": "done", "failed": "failed"}.get(state, "idle"))  # type: ignore[arg-type]

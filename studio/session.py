@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studio import device, recent, resources
+from studio import device, resources
 from studio import project as project_files
 from studio.config import Config, parse, preset
 from studio.desk import Desk
@@ -150,7 +150,7 @@ class Session(Editing, Showing, Painting, Filing):
             if adopt:
                 self._adopt(path)
                 if path.parent != resources.sample_meshes_dir():
-                    recent.remember(path)
+                    self._remember(path)
             self._show_mesh(*found)
 
         self.stop()
@@ -207,7 +207,7 @@ class Session(Editing, Showing, Painting, Filing):
         if autosaved:
             self._autosave.settle(path)
         else:
-            recent.remember(path)
+            self._remember(path)
         self._changed()
 
     def _project(self) -> Project:

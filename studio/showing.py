@@ -139,7 +139,8 @@ class Showing(ABC):
             if wanted == (self._shown if self._previewed is None else self._previewed):
                 self._show(texture)
 
-        self._reader.submit("", lambda: self._film.texture(wanted), then=here, failed=lambda e: self._failed("The preview", e))
+        # A moment that was thinned out under the pointer is no reason for a dialog.
+        self._reader.submit("", lambda: self._film.texture(wanted), then=here, failed=lambda e: self.say(str(e)))
 
     def _go_back(self, id: int) -> None:
         def here(found: tuple[Texture, dict[str, Any] | None]) -> None:
@@ -150,5 +151,9 @@ class Showing(ABC):
                 self._show(self._newest)
                 self._touched()
 
+        def failed(error: BaseException) -> None:
+            self._kept = None
+            self._failed("Going back", error)
+
         read = lambda: (self._film.texture(id), self._film.checkpoint(id))  # noqa: E731
-        self._reader.submit("", read, then=here, failed=lambda e: self._failed("Going back", e))
+        self._reader.submit("", read, then=here, failed=failed)
