@@ -158,9 +158,8 @@ class App:
             for item in dpg.get_windows():  # all roots, the fonts and themes that each scale keeps among them
                 if dpg.get_item_type(item) not in ("mvAppItemType::mvFontRegistry", "mvAppItemType::mvTheme"):
                     dpg.delete_item(item)
-            for registry in ("keys",):
-                if dpg.does_item_exist(registry):
-                    dpg.delete_item(registry)
+            if dpg.does_item_exist("keys"):
+                dpg.delete_item("keys")
         if scale not in self._themes:
             self._themes[scale] = Theme(scale)
         self.theme = self._themes[scale]
@@ -169,11 +168,9 @@ class App:
         self.keys = keys.Keys(self)
         self._updates = [menu.build(self)]
         for zone in ("left", "run", "tools", "right", "bottom", "status", "stage"):
-            options = {"no_title_bar": True, "no_move": True, "no_resize": True, "no_bring_to_front_on_focus": True}
-            scrolls, size = zone == "left", [1, 1]  # by itself no window is less than 100 pixels high, as bars are
-            dpg.add_window(
-                tag=f"zone.{zone}", min_size=size, no_scrollbar=not scrolls, no_scroll_with_mouse=not scrolls, **options
-            )
+            options = dict.fromkeys(("no_title_bar", "no_move", "no_resize", "no_bring_to_front_on_focus"), True)
+            options |= dict.fromkeys(("no_scrollbar", "no_scroll_with_mouse"), zone != "left")
+            dpg.add_window(tag=f"zone.{zone}", min_size=[1, 1], **options)  # bars are lower than dearpygui's least height
         dpg.bind_item_theme("zone.status", self.theme.bar)
         dpg.bind_item_theme("zone.tools", self.theme.bar)
         dpg.bind_item_theme("zone.stage", self.theme.stage)
