@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SMALLEST_PX = 256 * 256
 """Pictures are never smaller than that while the camera moves, however long they take."""
+REST = 4.0
+"""Beside a run, new paint is not looked at before so many times as long as the last picture took: the run needs the processor."""
 SAMPLES = 4
 """Of a pixel, when the picture rests."""
 
@@ -27,7 +29,6 @@ class Easel:
         """`last` has shown the same on another drawlist: its picture is taken over."""
         self._screen, self._painter = Screen(drawlist), Painter()
         self._asked: tuple[Any, ...] = ()
-        self._resting = True
         self._shown: Picture | None = None
         self._pixel_s = 2.5e-7
         self._times: deque[float] = deque(maxlen=240)
@@ -81,12 +82,11 @@ class Easel:
         self._screen.show(picture.pixels)
         return True
 
-    def ask(self, request: Request, seconds: float | None) -> None:
-        """Have `request`, a full picture, drawn. `seconds`, while something moves: a smaller one, which takes about so long."""
+    def ask(self, request: Request, seconds: float | None, *, sparing: bool = False) -> None:
+        """Have `request`, a full picture, drawn. `seconds`, while something moves: a smaller one, which takes about so long.
+        `sparing`: beside a run, new paint may wait a little."""
         shot = request.shot
         if seconds is not None:
-            if self.busy and not self._resting:
-                return  # it is soon done, and what is asked for then will be newer
             width, height = self._affordable((shot.width, shot.height), seconds)
             request = replace(request, shot=replace(shot, width=width, height=height), patient=False)
         else:
@@ -95,7 +95,10 @@ class Easel:
                 request = replace(request, shot=fine)  # the plain one is there: now the fine one, and from then on at once
         asked = (request.shot, *map(id, (request.mesh, request.texture, request.before, request.heat)))
         if asked != self._asked:
-            self._asked, self._resting = asked, request.patient
+            if sparing and self._asked[:2] == asked[:2] and self._shown is not None and self._times:
+                if time.monotonic() - self._times[-1] < REST * self._shown.seconds:
+                    return
+            self._asked = asked
             self._painter.ask(request)
 
     def _affordable(self, size: tuple[int, int], seconds: float) -> tuple[int, int]:

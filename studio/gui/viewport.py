@@ -147,12 +147,11 @@ class Canvas:
     def turn_environment(self, deg: float) -> None:
         """Turn the light around the mesh."""
         self.touched()
-        self._stir()
-        self.shot = replace(self.shot, environment_turn_deg=(self.shot.environment_turn_deg + deg) % 360)
+        self._change(environment_turn_deg=(self.shot.environment_turn_deg + deg) % 360)
 
     def set_exposure(self, ev: float) -> None:
         """In stops."""
-        self.shot = replace(self.shot, exposure_ev=min(MAX_EV, max(-MAX_EV, ev)))
+        self._change(exposure_ev=min(MAX_EV, max(-MAX_EV, ev)))
 
     def set_heat(self, name: str | None) -> None:
         """Show where this reward pushes; None: the channel again."""
@@ -167,7 +166,7 @@ class Canvas:
     def set_split(self, fraction: float) -> None:
         """Where the line stands, as a part of the width."""
         self._split = min(0.98, max(0.02, fraction))
-        self.shot = replace(self.shot, split=self._split)
+        self._change(split=self._split)
 
     def hold_before(self, on: bool) -> None:
         """Show before alone for as long."""
@@ -257,7 +256,8 @@ class Canvas:
         request = Request(shot, self._mesh, session.texture, before, heat)
         self._easel.show(request, now)
         moving = now - self._moved < SETTLE_S
-        self._easel.ask(request, MOVING_S if moving else TURNING_S if self.turning else None)
+        seconds = MOVING_S if moving else TURNING_S if self.turning else None
+        self._easel.ask(request, seconds, sparing=session.state == "running")
 
     def _draw_over(self) -> None:
         session, shown = self._app.session, self._easel.shown is not None
@@ -279,11 +279,11 @@ class Canvas:
     # -- moving the camera --------------------------------------------------------------------------------------------------
 
     def _move(self, camera: Camera) -> None:
-        self.shot = replace(self.shot, camera=camera)
-        self._stir()
+        self._change(camera=camera)
 
-    def _stir(self) -> None:
+    def _change(self, **values: Any) -> None:
         """Something moves: draw fluently, and let the run wait a moment."""
+        self.shot = replace(self.shot, **values)
         self._moved = time.monotonic()
         self._app.session.hold(HOLD_S)
 
