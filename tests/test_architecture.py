@@ -32,11 +32,11 @@ trainers recover
 config
 reward_views stages ground
 run document forecast
-job problem recent
+problem recent
 project
-running autosave
+job running autosave
 pacing
-editing painting filing
+editing painting showing filing
 session batch doctor console
 gui
 __main__
