@@ -51,7 +51,7 @@ class Browser(Dialog):
     def __init__(self, dialogs: Dialogs, wish: Wish) -> None:
         super().__init__(dialogs)
         self._wish = wish
-        self._base = self._folder = Path()
+        self._base = self._folder = wish.folder
         """Where typed names begin, and what is listed: another folder while a path is being typed."""
         self._typed = ""
         self._typing = False
@@ -85,7 +85,7 @@ class Browser(Dialog):
             with dpg.child_window(width=-1, height=high, border=False, no_scrollbar=True):
                 self._list.build(self._show)
         self.focus("browser.name")
-        self._go(self._wish.folder)
+        self._go(self._base)
 
     def aside(self) -> None:
         px = self.theme.px

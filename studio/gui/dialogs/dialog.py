@@ -5,6 +5,7 @@ Not dearpygui's own modal windows: of these only one can be open, and a question
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MARGIN = 24
 PADDING = 24
 DIM = rgba("#0E0D0C", 170)
+RESIZED_S = 0.2
+"""A window that has kept its size for so long is not being dragged larger or smaller any more."""
 UNSEEN = 0.004
 """Opacity: at 0 nothing would be laid out."""
 
@@ -49,8 +52,8 @@ class Dialog(ABC):
         """Between `open` and `close`; callbacks that dearpygui had queued may come later."""
         self.ready = False
         """It has been drawn in its place."""
-        self._placed: tuple[int, ...] = ()
-        self._height, self._settled = 0.0, False
+        self._window = self._made_for = (0, 0)
+        self._resized = 0.0
         self._focus: int | str | None = None
 
     # -- what a dialog says of itself -----------------------------------------------------------------------------------------
@@ -85,7 +88,10 @@ class Dialog(ABC):
 
     def open(self) -> None:
         """Make it, over everything else."""
-        self.alive = True
+        self.alive, self.ready = True, False
+        self._placed: tuple[int, ...] = ()
+        self._height, self._settled = 0.0, False
+        self._window = self._made_for = (dpg.get_viewport_client_width(), dpg.get_viewport_client_height())
         px, body = self.theme.px, self.inner()
         look(self.theme.scale, px)
         flat = {"no_title_bar": True, "no_move": True, "no_resize": True, "no_scrollbar": True, "no_scroll_with_mouse": True}
@@ -118,8 +124,14 @@ class Dialog(ABC):
         self.close()
 
     def place(self) -> None:
-        """Keep it in the middle, a little above; the veil covers the window."""
+        """Keep it in the middle, a little above; the veil covers the window. In a window of another size it is made anew."""
         W, H = dpg.get_viewport_client_width(), dpg.get_viewport_client_height()
+        if (W, H) != self._window:
+            self._window, self._resized = (W, H), time.monotonic()
+        elif (W, H) != self._made_for and self is self.dialogs.top and time.monotonic() - self._resized > RESIZED_S:
+            dpg.delete_item(f"{self.name}.veil")
+            self.open()
+            return
         w, h = dpg.get_item_rect_size(self.name)
         w = w or self.inner() + 2 * self.theme.px(PADDING)
         # Its height is known only after two frames, which must not show it in the wrong place.

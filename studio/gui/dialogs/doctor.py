@@ -36,7 +36,10 @@ class Doctor(Dialog):
             with dpg.group(horizontal=True, horizontal_spacing=self.theme.px(16), tag="doctor.busy"):
                 dpg.add_loading_indicator(style=1, radius=1.4, color=VERDIGRIS, secondary_color=LINE)
                 self.text("Looking at drivers, libraries and folders. This takes a few seconds.", dim=True)
-        self._desk.submit("examining", examine, then=self._show, failed=self._failed)
+        if self._rows is not None:
+            self._show(self._rows)
+        elif not self._desk.busy:
+            self._desk.submit("examining", examine, then=self._show, failed=self._failed)
 
     def buttons(self) -> list[Button]:
         return [
@@ -52,6 +55,9 @@ class Doctor(Dialog):
         if self._rows is None:
             self.app.wake()  # so that the indicator turns
             self._desk.poll()
+        elif not dpg.get_value("doctor.note"):
+            bad = sum(row.bad for row in self._rows)
+            dpg.set_value("doctor.note", f"{bad} to mend" if bad else "Everything is as it should be.")
 
     def close(self) -> None:
         super().close()
@@ -80,8 +86,6 @@ class Doctor(Dialog):
                         cure = dpg.add_text(row.cure, wrap=wrap)
                         dpg.bind_item_theme(cure, self.theme.warning)
         dpg.pop_container_stack()
-        bad = sum(row.bad for row in rows)
-        dpg.set_value("doctor.note", f"{bad} to mend" if bad else "Everything is as it should be.")
 
     def _copy(self) -> None:
         dpg.set_clipboard_text(report(self._rows or []))

@@ -43,6 +43,7 @@ class Error(Dialog):
         return f"⚠  {self.failure.title}"
 
     def fill(self) -> None:
+        self._waiting = 0
         dpg.bind_item_theme(f"{self.name}.title", self.theme.warning)
         self.text(self.failure.cause, tag="cause")
         self.text(self.failure.remedy, tag="remedy", dim=True)

@@ -36,6 +36,7 @@ class Preferences(Dialog):
         return "Preferences"
 
     def fill(self) -> None:
+        self._drawn = ()
         with self.theme.row("Interface size", "How large text and controls are.", width=136):
             with dpg.group(horizontal=True):
                 auto = f"Automatic ({content_scale():.0%})".replace("%", " %")
