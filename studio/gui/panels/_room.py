@@ -20,6 +20,11 @@ def room(app: App) -> int:
     return max(app.theme.px(160), width - app.theme.px(2 * PADDING + SCROLLBAR + SPARE))
 
 
+def span(app: App) -> int:
+    """The room up to the scrollbar or else the edge: for what grows no taller with it, or the scrollbar would flicker."""
+    return room(app) + (0 if dpg.get_y_scroll_max("zone.left") > 0 else app.theme.px(SCROLLBAR))
+
+
 def close(app: App, gap: float) -> int | str:
     """A theme for a group whose items, lines of text above all, stand `gap` unscaled pixels apart."""
     with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):

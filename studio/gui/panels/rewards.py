@@ -15,7 +15,7 @@ from studio.gui.choice import Choice, Entry
 from studio.gui.form import Form, editable, spoken
 from studio.gui.panels import Panel
 from studio.gui.panels._part import entries
-from studio.gui.panels._room import measurable, room
+from studio.gui.panels._room import measurable, room, span
 from studio.gui.panels._swatches import Swatches, colour_knobs
 from studio.gui.panels._words import fitted, named, number
 from studio.gui.theme import ASH, BONE, CURVES, FIELD, GRID, SMALL_PX, Colour
@@ -92,7 +92,7 @@ class _Rewards:
 
     def update(self) -> None:
         """Follow the session: other rewards get other rows."""
-        session, canvas, wide = self._app.session, self._app.canvas, room(self._app)
+        session, canvas, wide = self._app.session, self._app.canvas, span(self._app)
         heat = getattr(canvas, "heat", None)
         for weighted in session.document.config.rewards:
             if weighted.name in self._rows:
