@@ -47,6 +47,7 @@ class Export(Dialog):
         self._kept = dialogs.exports
         """Settings by exporter, as they were left the last time."""
         self._kind = dialogs.export_kind if dialogs.export_kind in self._names else self._names[0]
+        self._judged, self._revision = False, -1
         self._folder = dialogs.folders.get(self.name, _home(self.app))
 
     def title(self) -> str:
@@ -70,6 +71,15 @@ class Export(Dialog):
             Button("write", "Export", "Write the files in the background.", self._write),
         ]
 
+    def update(self) -> None:
+        """Say why the chosen format cannot be written now, if so."""
+        if not self._judged or self.app.session.revision != self._revision:
+            self._judged, self._revision = True, self.app.session.revision
+            reason = why_not(self.app, self._kind)
+            dpg.set_value("export.note", reason or "")
+            dpg.bind_item_theme("export.note", self.theme.warning if reason else self.theme.dim)
+            self.enable("write", on=reason is None)
+
     # -- the chosen format ----------------------------------------------------------------------------------------------------
 
     def _choose(self, kind: str) -> None:
@@ -80,11 +90,7 @@ class Export(Dialog):
         dpg.push_container_stack("export.side")
         self._side()
         dpg.pop_container_stack()
-        # The buttons are made after the body: the first time there is nothing to grey yet.
-        if dpg.does_item_exist("export.write"):
-            self._judge()
-        else:
-            dpg.set_frame_callback(dpg.get_frame_count() + 1, self._judge)
+        self._judged = False
 
     def _side(self) -> None:
         px, plug = self.theme.px, self._plug()
@@ -115,14 +121,6 @@ class Export(Dialog):
 
     def _plug(self) -> Any:
         return self._kept.setdefault(self._kind, exporters.SOCKET.make(self._kind))
-
-    def _judge(self) -> None:
-        """Say why this format cannot be written now, if so."""
-        if dpg.does_item_exist("export.write"):
-            reason = why_not(self.app, self._kind)
-            dpg.set_value("export.note", reason or "")
-            dpg.bind_item_theme("export.note", self.theme.warning if reason else self.theme.dim)
-            self.enable("write", on=reason is None)
 
     def _as_app(self) -> App:
         """What a form needs of the app; its settings are this dialog's, not the session's."""
