@@ -12,14 +12,14 @@ import torch
 from studio.config import Config, parse, preset, preset_names
 from studio.errors import StudioError
 from studio.surface.mesh import Mesh
-from tests.meshes import uv_sphere
+from tests.meshes import torus
 
 each_preset = pytest.mark.parametrize("name", preset_names())
 
 
 @pytest.fixture(scope="module")
 def mesh() -> Mesh:
-    return uv_sphere(24, 12)
+    return torus(32, 16)
 
 
 def test_there_are_at_least_six_and_one_is_for_the_demo() -> None:
