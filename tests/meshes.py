@@ -108,6 +108,17 @@ def uv_sphere(columns: int = 48, rows: int = 24, *, margin: float = 1 / 32) -> M
     return joined([(vertices[used], inverse.reshape(-1, 3), uv[solid])], "uv_sphere")
 
 
+def torus(columns: int = 48, rows: int = 24, *, margin: float = 1 / 32) -> Mesh:
+    """A ring around y, of radius 1 and thickness .4 before scaling: convex outside, less so inside; u runs around the ring."""
+
+    def surface(s: np.ndarray, t: np.ndarray) -> np.ndarray:
+        around, across = 2 * np.pi * s, 2 * np.pi * np.where(t == 1, 0.0, t)
+        reach = 1 + 0.4 * np.cos(across)
+        return np.stack([reach * np.sin(around), -0.4 * np.sin(across), reach * np.cos(around)], axis=-1)
+
+    return joined([patch(_closed(surface), columns, rows, (margin, margin, 1 - margin, 1 - margin))], "torus")
+
+
 def _closed(surface: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """The surface with s = 1 at exactly the place of s = 0, so that the seam's vertices are the same."""
     return lambda s, t: surface(np.where(s == 1, 0.0, s), t)
