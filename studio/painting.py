@@ -184,7 +184,7 @@ class Painting(ABC):
         self.markers = [m for m in self.markers if m[0] <= begun]
         self.shares, self.pace = {}, Pace(iteration=begun, iterations=config.iterations)
         self._film.keep(None)
-        self._resume, self._heats = None, {}
+        self._resume, self._heats, self.report = None, {}, {}
         self.before, self._asked = self._whole, self.config
         self._pacer = Pacer(self.forecast().total_s)
         self._running = Running(config, self.mesh, self._live(config), self._film, resume=resume, after=self._leaving)
@@ -213,7 +213,7 @@ class Painting(ABC):
         self.texture = self.before = self.views = self._previewed = self._shown = self._kept = None
         self._film.clear()
         self._film = Film(self._store)
-        self.curves, self.markers, self.shares, self.pace = {}, [], {}, Pace()
+        self.curves, self.markers, self.shares, self.pace, self.report = {}, [], {}, Pace(), {}
         self._enter("preparing" if self._waiting is not None else "idle")
 
     def _leave(self, running: Running) -> None:

@@ -72,6 +72,8 @@ class Running:
         self.texture: Texture | None = None
         self.whole: tuple[Texture, dict[str, Any] | None] | None = None
         """The newest texture that is not half denoised, and what can be continued from it."""
+        self.report: Mapping[str, Any] = {}
+        """What the run measured at its end."""
         self.views: np.ndarray | None = None
         """[V, h, w, 3] float32."""
         self.heat: Mapping[str, Tensor] = {}
@@ -145,6 +147,7 @@ class Running:
         if progress.heat:
             self.heat = {name: t.cpu() for name, t in progress.heat.items()}
         if progress.result is not None:
+            self.report = progress.result.report
             step, metrics = (self._last.step, self._last.metrics) if self._last else (0, {})
             if self.texture is not None:
                 self.whole = self.texture, self.checkpoint

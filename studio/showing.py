@@ -37,6 +37,8 @@ class Showing(ABC):
         self.views: np.ndarray | None = None
         """[V, h, w, 3] float32, the newest guess of the generator's views."""
         self.views_id = 0
+        self.report: Mapping[str, Any] = {}
+        """What the last run measured of its result at its end; empty until then."""
         self.problems: deque[Problem] = deque()
         self.messages: deque[str] = deque(maxlen=200)
 
@@ -99,6 +101,7 @@ class Showing(ABC):
     def _settle(self, running: Running) -> None:
         """The run has ended: what it left half denoised gives way to its last whole texture, if it made one."""
         self._look(running)
+        self.report = running.report
         if running.whole is None:
             self._whole = running.texture or self._whole
         elif self._whole is not self._newest:
