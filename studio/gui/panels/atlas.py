@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 NEW_TEXTURE_S, NEW_LOOK_S = 0.25, 0.04
 """Between two pictures at least: of a texture that changes, of a look that moves."""
-PADDING, HEAD, FOOT = 12, 32, 24
+CALM_FRAMES = 30
+"""So many frames after the mouse has stopped and the session has nothing new, everything there was to do is done."""
+PADDING, FOOT = 12, 24
 WHEEL = 1.25
 NOTHING = "The texture of the mesh, laid flat. It appears with the mesh."
 NO_UV = "This mesh has no UVs: Start lays them out first, then its texture appears here."
@@ -75,6 +77,8 @@ class _Sheet:
         self._channels: tuple[str, ...] = ()
         self._grabbed: tuple[float, float] | None = None
         self._pointed: tuple[Any, ...] = ()
+        self._still: tuple[Any, ...] = ()
+        self._calm = 0
         self._arranged: tuple[Any, ...] | None = None
         self._build(parent)
 
@@ -117,8 +121,10 @@ class _Sheet:
     def _wheel(self, _: Any, steps: float) -> None:
         if self._over():
             self._look = self._look.zoomed(WHEEL**steps, *self._mouse())
+            self._still = ()
 
     def _fit(self) -> None:
+        self._still = ()
         self._look = Look(self._look.width, self._look.height)
 
     def _drag(self) -> None:
@@ -142,6 +148,11 @@ class _Sheet:
             return
         session = self._app.session
         texture, mesh = session.texture, session.mesh
+        still = (session.revision, id(mesh), tuple(dpg.get_mouse_pos(local=False)), self._zone())
+        self._calm = self._calm + 1 if still == self._still else 0
+        self._still = still
+        if self._calm > CALM_FRAMES:
+            return
         flat = mesh is not None and mesh.corner_uv is not None
         ready = flat and texture is not None
         if dpg.is_item_shown("atlas.full") != ready:
@@ -179,11 +190,16 @@ class _Sheet:
         said = dpg.get_value("atlas.set")
         return int(said.split()[0]) - 1 if said else 0
 
+    @staticmethod
+    def _zone() -> tuple[int, int]:
+        return dpg.get_item_width("zone.right") or 0, dpg.get_item_height("zone.right") or 0
+
     def _fit_panel(self) -> None:
         px = self._app.theme.px
-        width = (dpg.get_item_width("zone.right") or 0) - 2 * px(PADDING)
+        width, height = self._zone()
+        width -= 2 * px(PADDING)
         top = dpg.get_item_rect_min("atlas.sheet")[1] - dpg.get_item_pos("zone.right")[1]
-        height = (dpg.get_item_height("zone.right") or 0) - int(top) - px(FOOT + 2 * GRID)
+        height -= int(top) + px(FOOT + 2 * GRID)
         size = max(px(64), width), max(px(64), height)
         if size != (self._look.width, self._look.height):
             dpg.configure_item("atlas.sheet", width=size[0], height=size[1])

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import dearpygui.dearpygui as dpg
 
+from studio.errors import OutputError
+from studio.gui.dialogs.browser import Wish
 from studio.gui.panels import Panel
 from studio.gui.panels._words import fitted, named, number
 from studio.gui.theme import ASH, BONE, CURVES, GRID, Colour
@@ -118,8 +120,39 @@ class _Plot:
             dpg.add_theme_style(dpg.mvStyleVar_CellPadding, 0, px(2))
             dpg.add_theme_style(dpg.mvStyleVar_FramePadding, 0, px(2))
         dpg.bind_item_theme("curves.here", _line_theme((*BONE[:3], 70), px(1)))
+        self._menu()
         with dpg.tooltip("curves.stage", tag="curves.words", show=False):
             dpg.add_text("", tag="curves.words.text", wrap=px(320))
+
+    # -- saving -------------------------------------------------------------------------------------------------------------
+
+    def _menu(self) -> None:
+        """What a right click on the plot offers."""
+        options = ("popup", "autosize", "no_title_bar", "no_move")
+        with dpg.window(tag="curves.menu", show=False, min_size=(0, 0), **dict.fromkeys(options, True)):
+            tip = "Write all lines and changes as a table, one row per iteration."
+            self._app.theme.button("Save as CSV…", tip, self._save, kind="quiet", tag="curves.save")
+        with dpg.item_handler_registry() as handlers:
+            opens = lambda: dpg.configure_item("curves.menu", show=True, pos=dpg.get_mouse_pos(local=False))  # noqa: E731
+            dpg.add_item_clicked_handler(dpg.mvMouseButton_Right, callback=opens)
+        dpg.bind_item_handler_registry("curves.plot", handlers)
+
+    def _save(self) -> None:
+        dpg.configure_item("curves.menu", show=False)
+        session = self._app.session
+        mesh, kinds = session.document.mesh, {"Tables": (".csv",)}
+        beside = session.path.parent if session.path else Path.home()
+        name = f"{mesh.stem} curves.csv"
+        self._app.dialogs.browse(Wish("Save the curves", "Save", kinds, self._write, beside, saves=True, name=name))
+
+    def _write(self, path: Path) -> None:
+        session = self._app.session
+        try:
+            write_csv(path, session.curves, session.markers)
+        except OSError as error:
+            problem = f"'{path.name}' cannot be written: {error.strerror}."
+            raise OutputError(problem, "Choose another folder.") from error
+        session.say(f"Wrote {path}.")
 
     # -- following ----------------------------------------------------------------------------------------------------------
 

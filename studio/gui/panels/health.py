@@ -93,8 +93,10 @@ class _Report:
     def update(self) -> None:
         """Write the lists anew when the mesh or the last run's report has changed."""
         session = self._app.session
+        if self._seen and not dpg.is_item_visible(self._parent):
+            return
         width = dpg.get_item_width("zone.right")
-        report = getattr(session, "report", {})
+        report = session.report
         state = (id(session.mesh), len(session.health), session.loading, id(report), width)
         if state == self._seen:
             return

@@ -15,7 +15,7 @@ from studio.gui.theme import GRID
 if TYPE_CHECKING:
     from studio.gui.app import App
 
-SLOTS = {"state": 72, "bar": 120, "step": 144, "rate": 56, "eta": 104, "memory": 104, "fps": 48}
+SLOTS = {"state": 72, "bar": 120, "step": 184, "rate": 56, "eta": 104, "memory": 104, "fps": 48}
 """Widths in unscaled pixels, from left to right: every number has its place and nothing jumps."""
 TIPS = {
     "state": "What the run is doing.",
@@ -24,7 +24,7 @@ TIPS = {
     "rate": "Learning steps per second, lately.",
     "eta": "How long the run will take from here, at the present pace.",
     "memory": "Memory in use, of all there is: the graphics card's where one is used.",
-    "fps": "Pictures of the viewport per second.",
+    "fps": "Pictures of the viewport per second. Still: nothing moves, so nothing is drawn.",
 }
 RIGHT = ("rate", "eta", "memory", "fps")
 """Slots whose words end where the slot does."""
@@ -93,7 +93,8 @@ class _Bar:
         self._seen = state
         now, task = session.pace, self._task()
         room = self._place(dpg.get_item_width("zone.status") or 0, bool(task))
-        whole = session.loading or session.status
+        loading = session.loading or ""
+        whole = f"{loading[:1].upper()}{loading[1:]}…" if loading else session.status
         message = fitted(whole, room, _width)
         dpg.set_value("status.message", message)
         dpg.set_value("status.message.whole", whole)
@@ -105,7 +106,7 @@ class _Bar:
             "rate": pace(now.it_per_s) if busy else "",
             "eta": f"{duration(now.eta_s)} left" if busy and now.eta_s is not None else "",
             "memory": memory(now.memory_bytes, now.memory_total_bytes),
-            "fps": f"{fps} fps",
+            "fps": f"{fps} fps" if fps else "still",
         }
         for name, text in words.items():
             dpg.set_value(f"status.{name}", text)

@@ -180,7 +180,8 @@ class _Bar:
         dpg.configure_item("tools.perspective", texture_tag=self._icons[view])
         for name, pressed in on.items():
             dpg.bind_item_theme(f"tools.{name}", self._app.theme.chosen if pressed else 0)
-        dpg.set_value("tools.readout", f"{shot.width} × {shot.height}  {canvas.fps:.0f} fps")
+        pace = f"{canvas.fps:.0f} fps" if round(canvas.fps) else "still"
+        dpg.set_value("tools.readout", f"{shot.width} × {shot.height}  {pace}")
 
     def _arrange(self, width: int) -> None:
         px = self._app.theme.px
