@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SMALLEST_PX = 256 * 256
 """Pictures are never smaller than that while the camera moves, however long they take."""
+LARGEST_PX = 2_400_000
+"""Larger viewports stretch their picture: every frame sends all of it to the graphics card."""
 REST = 4.0
 """Beside a run, new paint is not looked at before so many times as long as the last picture took: the run needs the processor."""
 SAMPLES = 4
@@ -27,7 +29,7 @@ class Easel:
 
     def __init__(self, drawlist: int | str, last: Easel | None = None) -> None:
         """`last` has shown the same on another drawlist: its picture is taken over."""
-        self._screen, self._painter = Screen(drawlist), Painter()
+        self._screen, self._painter = Screen(drawlist, last._screen if last else None), Painter()
         self._asked: tuple[Any, ...] = ()
         self._shown: Picture | None = None
         self._pixel_s = 2.5e-7
@@ -36,10 +38,9 @@ class Easel:
         """Pictures shown so far."""
         if last is not None and last._shown is not None:
             self._shown, self._pixel_s = last._shown, last._pixel_s
-            self._screen.show(last._shown.pixels)
 
     def close(self) -> None:
-        """End the view thread and let go of the textures."""
+        """End the view thread and take the picture off the viewport."""
         self._painter.close()
         self._screen.close()
 
@@ -61,7 +62,7 @@ class Easel:
 
     def resize(self, size: tuple[int, int], now: float) -> bool:
         """Cover a viewport of `size` pixels; True while that is not settled."""
-        return self._screen.resize(size, now)
+        return self._screen.resize(size, _limited(size), now)
 
     def clear(self) -> None:
         """Show the poster, and nothing of what is being drawn."""
@@ -85,14 +86,16 @@ class Easel:
     def ask(self, request: Request, seconds: float | None, *, sparing: bool = False) -> None:
         """Have `request`, a full picture, drawn. `seconds`, while something moves: a smaller one, which takes about so long.
         `sparing`: beside a run, new paint may wait a little."""
-        shot = request.shot
+        width, height = _limited((request.shot.width, request.shot.height))
+        shot = replace(request.shot, width=width, height=height)
         if seconds is not None:
-            width, height = self._affordable((shot.width, shot.height), seconds)
+            width, height = self._affordable((width, height), seconds)
             request = replace(request, shot=replace(shot, width=width, height=height), patient=False)
         else:
             fine = replace(shot, samples=SAMPLES)
-            if self.shown is not None and self.shown.geometry in (shot.geometry, fine.geometry):
-                request = replace(request, shot=fine)  # the plain one is there: now the fine one, and from then on at once
+            # When the plain one is there, the fine one follows, and from then on comes at once.
+            known = self.shown is not None and self.shown.geometry in (shot.geometry, fine.geometry)
+            request = replace(request, shot=fine if known else shot)
         asked = (request.shot, *map(id, (request.mesh, request.texture, request.before, request.heat)))
         if asked != self._asked:
             if sparing and self._asked[:2] == asked[:2] and self._shown is not None and self._times:
@@ -108,3 +111,9 @@ class Easel:
         shrink = min(2 ** (round(4 * math.log2(shrink)) / 4), math.sqrt(width * height / SMALLEST_PX))
         shrink = max(shrink, 1.0, width / widest, height / highest)
         return max(1, round(width / shrink)), max(1, round(height / shrink))
+
+
+def _limited(size: tuple[int, int]) -> tuple[int, int]:
+    """The size of the largest picture for a viewport of `size`."""
+    shrink = max(1.0, math.sqrt(size[0] * size[1] / LARGEST_PX))
+    return max(1, round(size[0] / shrink)), max(1, round(size[1] / shrink))

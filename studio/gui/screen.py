@@ -1,6 +1,7 @@
 """The one raw texture of the window, in which the viewport's picture lies, and how it is laid on the viewport.
 
-dearpygui sends a raw texture to the graphics card in every frame, hence only one.
+dearpygui sends a raw texture to the graphics card in every frame, shown or not, and never frees the memory of one that is
+deleted (2.3.1). Hence there is one, it only grows, and the next screen takes it over.
 """
 
 from __future__ import annotations
@@ -10,18 +11,24 @@ import numpy as np
 
 from studio.gui.theme import DATA
 
-RESIZE_S = 0.2
-"""So long after the last resize the texture is made anew."""
+SETTLE_S = 0.2
+"""So long after the last resize the texture grows."""
+STEP_PX = 64
+"""Its sides are multiples of this."""
 
 
 class Screen:
     """Shows pictures of any size, stretched over the viewport."""
 
-    def __init__(self, drawlist: int | str) -> None:
-        """Shows the poster, a picture of the first mesh, until there is something better."""
+    def __init__(self, drawlist: int | str, last: Screen | None = None) -> None:
+        """Shows the poster, a picture of the first mesh, until there is something better; or what `last` showed."""
         self._list, self._layer = drawlist, dpg.add_draw_layer(parent=drawlist)
         self._size = (1, 1)
         self._resized = 0.0
+        if last is not None:
+            self._registry, self._texture, self._pixels = last._registry, last._texture, last._pixels
+            self._poster, self._poster_size, self._shown = last._poster, last._poster_size, last._shown
+            return
         self._texture: int | str | None = None
         self._pixels = np.zeros((1, 1, 4), np.float32)
         self._shown: np.ndarray | None = None
@@ -32,22 +39,23 @@ class Screen:
 
     @property
     def capacity(self) -> tuple[int, int]:
-        """The width and height of the largest picture it can show as it is."""
+        """The width and height of the largest picture it can show."""
         return self._pixels.shape[1], self._pixels.shape[0]
 
-    def resize(self, size: tuple[int, int], now: float) -> bool:
-        """Cover a viewport of `size` pixels. True while the texture still has another size."""
+    def resize(self, size: tuple[int, int], needed: tuple[int, int], now: float) -> bool:
+        """Cover a viewport of `size` pixels with pictures of up to the `needed` size. True while they are still too large."""
         if size != self._size:
             self._size, self._resized = size, now
             dpg.configure_item(self._list, width=size[0], height=size[1])
             self._lay()
-        if self.capacity == size:
+        if all(have >= need for have, need in zip(self.capacity, needed, strict=True)):
             return False
-        if self._texture is not None and now - self._resized < RESIZE_S:
-            return True  # making a texture costs too much for every pixel of a drag
-        old, self._pixels = self._texture, np.zeros((size[1], size[0], 4), np.float32)
+        if self._texture is not None and now - self._resized < SETTLE_S:
+            return True
+        old, grown = self._texture, np.maximum(self.capacity, -(-np.array(needed) // STEP_PX) * STEP_PX).tolist()
+        self._pixels = np.zeros((grown[1], grown[0], 4), np.float32)
         options = {"format": dpg.mvFormat_Float_rgba, "parent": self._registry}
-        self._texture = dpg.add_raw_texture(*size, self._pixels, **options)  # type: ignore[arg-type]
+        self._texture = dpg.add_raw_texture(*grown, self._pixels, **options)  # type: ignore[arg-type]
         if self._shown is not None:
             self.show(self._shown)
         self._lay()
@@ -73,9 +81,8 @@ class Screen:
         self._lay()
 
     def close(self) -> None:
-        """Let go of the textures."""
-        dpg.delete_item(self._layer, children_only=True)
-        dpg.delete_item(self._registry)
+        """Take the picture off the viewport; its texture stays for the next screen."""
+        dpg.delete_item(self._layer)
 
     def _lay(self) -> None:
         dpg.delete_item(self._layer, children_only=True)

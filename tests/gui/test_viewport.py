@@ -260,6 +260,8 @@ def test_the_picture_follows_the_window_and_outlives_a_new_scale(live: Stage) ->
     assert np.ptp(live.picture()[300:, 340:]) == 0, "nothing is drawn outside"
     live.ask(f"resize({WIDTH}, {HEIGHT})")
     assert camera(live.rest()) == camera(small)
+    seen = live.picture()
     live.ask("rebuild()")
+    assert changed(seen, live.picture()) < 500, "the picture stays while the next view thread begins"
     again = live.wait(lambda s: s["drawn"] > 0)
     assert camera(again) == camera(small) and not again["turning"]
