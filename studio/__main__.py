@@ -114,14 +114,18 @@ def demo(
     *,
     out: Annotated[Path, arg(metavar="DIR")] = Path("patina-demo"),
     resume: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False,
+    terminal: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False,
 ) -> int:
     """Texture a bundled mesh, learn from rewards while doing so, and show what the learning gained.
 
+    In the window where there is a display, else in the terminal.
+
     Args:
         out: The folder for the textured GLB, the contact sheet and the report; it is made when missing.
-        resume: Continue an unfinished demo.
+        resume: Continue an unfinished demo, in the terminal.
+        terminal: Stay in the terminal where there is a display.
     """
-    from studio import resources
+    from studio import gui, resources
     from studio.config import parse, preset
     from studio.errors import OutputError
     from studio.job import Outputs
@@ -132,7 +136,11 @@ def demo(
         raise OutputError(f"The folder '{out}' cannot be made: {error.strerror}.", "Choose another one with --out.") from error
     config = parse(preset(DEMO_PRESET))
     outputs = Outputs(out / f"{DEMO_MESH}.glb", report=out / "report.json", sheet=out / "sheet.png")
-    return _work(config, resources.sample(DEMO_MESH), outputs, resume=resume)
+    mesh = resources.sample(DEMO_MESH)
+    if resume or terminal or gui.why_not():
+        return _work(config, mesh, outputs, resume=resume)
+    outputs.check(mesh)
+    return gui.open_window(errand=(mesh, config, outputs))
 
 
 def doctor(mesh: Annotated[Path | None, Positional, _option("MESH")] = None) -> int:

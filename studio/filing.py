@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from studio import exporters, recent
+from studio import exporters, job, recent
 from studio.autosave import Autosave
+from studio.config import Config
 from studio.desk import Desk
 from studio.document import Document
 from studio.errors import StudioError
+from studio.job import Outputs
 from studio.project import Project
 
 if TYPE_CHECKING:
+    from studio.progress import Result
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
 
@@ -98,6 +101,16 @@ class Filing(ABC):
                     steps.close()  # type: ignore[attr-defined]
                     return ()
             return written
+
+        self._submit(task, write)
+
+    def deliver(self, result: Result, config: Config, outputs: Outputs) -> None:
+        """Write everything a run of `config` was asked for, as `studio bake` does."""
+        task = self._task(f"Results in {outputs.asset.parent.name or outputs.asset.parent}")
+
+        def write() -> tuple[Path, ...]:
+            self._update(task, state="working")
+            return job.write(result, outputs, config)
 
         self._submit(task, write)
 

@@ -125,7 +125,7 @@ def work(
                 show(progress)
                 log(progress)
                 if progress.result is not None:
-                    written = _write(progress.result, outputs, unfinished)
+                    written = write(progress.result, outputs, config, story=unfinished)
                     outputs.checkpoint.unlink(missing_ok=True)
                     unfinished.checkpoint = None
                     return Outcome(written, progress.result)
@@ -209,17 +209,20 @@ def _score(progress: Progress) -> float:
     return progress.metrics.get("score", 0.0)
 
 
-def _write(result: Result, outputs: Outputs, story: _Unfinished) -> tuple[Path, ...]:
-    """The results in files, the report last: where there is a report, everything is there."""
+def write(result: Result, outputs: Outputs, config: Config, *, story: _Unfinished | None = None) -> tuple[Path, ...]:
+    """The results of a run of `config` in files, the report last: where there is a report, everything is there.
+
+    `story` is what a project tells of the run's course. Raises OutputError.
+    """
     texture = result.texture.to("cpu")
     asset = Asset(mesh=result.mesh, texture=texture, receipt=result.receipt, painted=result.painted, lora=result.lora)
     written = outputs.exporter().write(asset, outputs.asset)
     if outputs.sheet:
         from studio.sheet import write_sheet
 
-        written.append(write_sheet(result, story.config, outputs.sheet))
+        written.append(write_sheet(result, config, outputs.sheet))
     if outputs.project:
-        written.append(story.save(outputs.project, result.mesh, texture))
+        written.append((story or _Unfinished(config)).save(outputs.project, result.mesh, texture))
     if outputs.report:
         written.append(files.write_json(outputs.report, result.report))
     return tuple(written)

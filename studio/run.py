@@ -95,7 +95,7 @@ def run(
 
     seeds = tuple(range(config.held_out)) if config.trainer.learns else ()
     with _timed("before", seconds):
-        before, raw_before = yield from stages.held_out(objective, seeds, "measuring before")
+        before, raw_before = yield from stages.held_out(objective, mesh, seeds, "measuring before")
         if config.trainer.learns and config.iterations and not seeds and resume is None:
             yield from objective.paint(config.seed)  # so that there is something to compare with
     steps: list[dict[str, float]] = []
@@ -108,7 +108,7 @@ def run(
         texture = yield from stages.watched(training, config, mesh, objective, steps)
     raw, painted = objective.raw(texture), objective.painted
     with _timed("after", seconds):
-        after, raw_after = yield from stages.held_out(objective, seeds, "measuring after")
+        after, raw_after = yield from stages.held_out(objective, mesh, seeds, "measuring after")
 
     report = {
         "prompt": config.prompt,

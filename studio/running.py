@@ -23,6 +23,7 @@ from studio.worker import Worker
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from studio.progress import Result
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
     from studio.view import Viewer
@@ -74,6 +75,8 @@ class Running:
         """The newest texture that is not half denoised, and what can be continued from it."""
         self.report: Mapping[str, Any] = {}
         """What the run measured at its end."""
+        self.result: Result | None = None
+        """What a run that came to its own end leaves behind."""
         self.views: np.ndarray | None = None
         """[V, h, w, 3] float32."""
         self.heat: Mapping[str, Tensor] = {}
@@ -147,7 +150,7 @@ class Running:
         if progress.heat:
             self.heat = {name: t.cpu() for name, t in progress.heat.items()}
         if progress.result is not None:
-            self.report = progress.result.report
+            self.result, self.report = progress.result, progress.result.report
             step, metrics = (self._last.step, self._last.metrics) if self._last else (0, {})
             if self.texture is not None:
                 self.whole = self.texture, self.checkpoint

@@ -21,10 +21,11 @@ from studio.editing import Editing
 from studio.filing import Filing, Task
 from studio.film import Moment
 from studio.forecast import Forecast
+from studio.job import Outputs
 from studio.painting import Pace, Painting, State
 from studio.problem import Problem
 from studio.project import Project
-from studio.running import thumbnail
+from studio.running import Running, thumbnail
 from studio.showing import Showing
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ WRITE_S = 30.0
 """What is still being written when the window closes is waited for no longer than this; it takes a second or two."""
 
 Health = list[tuple[str, str, bool]]
+Errand = tuple[Path, Config, Outputs]
+"""A mesh to paint with these settings, and where the results go."""
 
 
 class Session(Editing, Showing, Painting, Filing):
@@ -60,6 +63,8 @@ class Session(Editing, Showing, Painting, Filing):
         self._loader, self._engine = Desk("loader"), Desk("engine")
         self._mesh_path: Path | None = None
         """The file that `mesh` was read from, or is being read from."""
+        self._outputs: Outputs | None = None
+        """Where the results of an errand go."""
 
     # -- beginning and ending -------------------------------------------------------------------------------------------------
 
@@ -72,6 +77,14 @@ class Session(Editing, Showing, Painting, Filing):
             self.open_project(path)
         else:
             self.open(path)
+
+    def run(self, errand: Errand) -> None:
+        """Instead of `begin`: load the mesh, start at once, and write the results when the run has come to its end."""
+        mesh, config, outputs = errand
+        self._autosave.begin()
+        self._history, self._outputs = History(Document(mesh, config)), outputs
+        self._load(mesh, adopt=False)
+        self.start()
 
     def poll(self) -> None:
         """Take what the other threads left; never blocks."""
@@ -111,6 +124,12 @@ class Session(Editing, Showing, Painting, Filing):
         self._changed()
         if self.document.mesh != self._mesh_path:
             self._load(self.document.mesh, adopt=False)
+
+    def _end(self, running: Running, state: str) -> None:
+        super()._end(running, state)
+        if state == "done" and running.result is not None and self._outputs is not None:
+            self.deliver(running.result, running.config, self._outputs)
+            self._outputs = None
 
     # -- mesh and project -----------------------------------------------------------------------------------------------------
 

@@ -72,15 +72,15 @@ def unwrapped(mesh: Mesh, size_px: int) -> Generator[Progress, None, Mesh]:
 
 
 def held_out(
-    objective: Objective, seeds: Sequence[int], stage: str
+    objective: Objective, mesh: Mesh, seeds: Sequence[int], stage: str
 ) -> Generator[Progress, None, tuple[tuple[Texture, ...], list[dict[str, float]]]]:
     """Paint and score seeds that are never trained on: the first SHOWN_SEEDS textures, all raw rewards."""
     kept: list[Texture] = []
     raw: list[dict[str, float]] = []
     for n, seed in enumerate(seeds):
         steps = _Value(objective.paint(seed))
-        for _ in steps:
-            yield Progress(stage, n, len(seeds))
+        for p in steps:
+            yield replace(p, stage=stage, step=n, total=len(seeds), mesh=mesh if p.texture is not None else None)
         texture = steps.value.texture
         raw.append(objective.raw(texture))
         kept += [texture] if n < SHOWN_SEEDS else []

@@ -8,8 +8,12 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studio.errors import DeviceError
+
+if TYPE_CHECKING:
+    from studio.session import Errand
 
 REMEDY = (
     'Here, use `studio bake MESH "PROMPT" --out X.glb`; with `--project X.patina` the result can be opened in the window of another '
@@ -39,12 +43,15 @@ def why_not() -> str | None:
     return None
 
 
-def open_window(path: Path | None = None) -> int:
-    """Show the window, with this mesh or project in it, until it is closed; the exit code. Raises DeviceError without a display."""
+def open_window(path: Path | None = None, *, errand: Errand | None = None) -> int:
+    """Show the window, with this mesh or project in it, until it is closed; the exit code. Raises DeviceError without a display.
+
+    An `errand` is started at once: a mesh, the settings, and where the results go.
+    """
     if reason := why_not():
         raise DeviceError(f"The window cannot be opened. {reason}", REMEDY)
     try:
         from studio.gui.app import App
     except ImportError as error:  # its extension links the system's X11 and OpenGL
         raise DeviceError(f"The window cannot be opened. dearpygui cannot be loaded: {error}.", REMEDY) from error
-    return App(path).run()
+    return App(path, errand=errand).run()

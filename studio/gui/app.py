@@ -24,7 +24,7 @@ from studio.gui.system import content_scale, watch_drops
 from studio.gui.theme import CHARCOAL, LINE, VERDIGRIS, Theme
 from studio.gui.trace import Trace
 from studio.gui.viewport import Canvas
-from studio.session import Session
+from studio.session import Errand, Session
 
 TITLE = "Patina Studio"
 BUSY_HZ, IDLE_HZ = 60, 12
@@ -38,13 +38,13 @@ Layout = Literal["3d+uv", "3d", "uv"]
 class App:
     """One window on one session."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, errand: Errand | None = None) -> None:
         """`path`: a mesh or a project to begin with."""
         self.settings = Settings.read()
         self.session = Session()
         self.layout: Layout = "3d+uv"
         self.panels_shown = True
-        self._first = path
+        self._first, self._errand = path, errand
         self._updates: list[Callable[[], None]] = []
         self._awake_until = 0.0
         self._rebuild: float | None = None
@@ -68,7 +68,7 @@ class App:
             dpg.show_viewport()
             self.build(self.settings.scale or content_scale())
             watch_drops(self)
-            self.session.begin(self._first)
+            self.session.run(self._errand) if self._errand else self.session.begin(self._first)
             trace = Trace(self)
             while dpg.is_dearpygui_running():
                 self._frame(trace)
