@@ -153,7 +153,7 @@ def test_thinning_keeps_the_ends() -> None:
     points = [(i, float(i)) for i in range(1, 2001)]
     x, y = curves.thinned(points)
     assert x == y and x[0] == 1 and x[-1] == 2000 and len(x) <= curves.MOST_POINTS + 1
-    assert curves.thinned([(3, 0.5)]) == ([3.0], [0.5])
+    assert curves.thinned([(3, 0.5)]) == ([3.0, 3.0 + curves.DASH], [0.5, 0.5])
 
 
 def test_the_axis_stays_until_it_no_longer_fits() -> None:

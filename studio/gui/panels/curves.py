@@ -29,8 +29,8 @@ TIPS = {
 }
 NOTHING = "Nothing yet. During a run, a line for each reward grows here: how well the texture does, iteration by iteration. "
 NOTHING_MORE = "When you move a weight meanwhile, a mark shows where."
-MOST_POINTS = 600
-"""More would not show on the screen."""
+MOST_POINTS, DASH = 600, 0.2
+"""More points would not show on the screen; how many iterations long a dash is."""
 LEGEND, SWITCH, NAME, NARROWEST = 136, 22, 68, 120
 """The widths of the legend, of its switches and its names; where the plot would be narrower than the last, there is no legend."""
 NEAR, LEAST = 6, 10
@@ -56,10 +56,12 @@ def ordered(names: Sequence[str]) -> list[str]:
     return [n for n in (SCORE, *rewards, *QUIET) if n in names]
 
 
-def thinned(points: Points, most: int = MOST_POINTS) -> tuple[list[float], list[float]]:
-    """x and y of at most about `most` points; the last one always stays."""
+def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> tuple[list[float], list[float]]:
+    """x and y of at most about `most` points; the last one always stays. One point alone becomes a short dash, to be seen."""
     stride = max(1, -(-len(points) // most))
     kept = [*points[:-1:stride], *points[-1:]]
+    if len(kept) == 1:
+        kept.append((kept[0][0] + DASH, kept[0][1]))
     return [float(x) for x, _ in kept], [float(y) for _, y in kept]
 
 

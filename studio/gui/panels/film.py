@@ -142,7 +142,7 @@ class _Strip:
             dpg.bind_item_theme(f"film.frame.{id}", self._themes[kind])
         self._moments = now
         kept = sum(m.kept for m in film)
-        said = f"{len(film)} moments" + (f", {kept} kept" if kept else "")
+        said = f"{len(film)} moment{'s' * (len(film) != 1)}" + (f", {kept} kept" if kept else "")
         room = dpg.get_item_rect_size("film.strip")[0] - self._app.theme.px(HEAD if self._chosen is None else HEAD + BUTTONS)
         dpg.set_value("film.count", fitted(said, room, lambda text: (dpg.get_text_size(text) or [0])[0]))
         dpg.configure_item("film.keep", show=self._chosen is not None)

@@ -165,7 +165,9 @@ def _width(text: str) -> float:
 
 
 def _share(now: Any, task: Any, *, busy: bool) -> float:
-    """What the bar shows, 0 to 1: iterations where the stage counts them, else the stage's steps; without a run, the export."""
+    """What the bar shows, 0 to 1: iterations; before the first one the stage's steps; without a run, the export."""
+    if busy and now.iteration:
+        return now.iteration / now.iterations
     if busy:
         return now.step / now.total if now.total else 0.0
     return task.done / task.total if task and task.total else 0.0
