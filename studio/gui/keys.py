@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import dearpygui.dearpygui as dpg
 
-from studio.gui import menu
+from studio.gui import choice, menu
 from studio.gui.chords import Chord
 from studio.gui.commands import HOLD_BEFORE, TABLE, Command, canvas
 
@@ -100,7 +100,8 @@ class Keys:
             "shift": dpg.is_key_down(dpg.mvKey_ModShift),
             "alt": dpg.is_key_down(dpg.mvKey_ModAlt),
         }
-        if code in CODES["Esc"] and menu.is_open():
+        if code in CODES["Esc"] and (menu.is_open() or choice.is_open()):
+            choice.close()
             self.leave_fields()
         elif code in CODES[HOLD_BEFORE] and not any(held.values()):
             if not repeated and not self.editing:

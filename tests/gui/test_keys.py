@@ -125,6 +125,22 @@ def test_keys_on_the_real_window(window: Window) -> None:
 
 @pytest.mark.gui
 @pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+def test_escape_closes_an_open_list_and_nothing_else(window: Window) -> None:
+    window.click("run.start")
+    window.wait(lambda s: s["state"] in ("preparing", "running"), seconds=20)
+    window.click("prompt.examples")
+    listed = lambda s: any(tag.startswith("prompt.examples.") for tag in s["items"])  # noqa: E731
+    window.wait(listed, what="the list")
+    window.keep("a list")
+    window.key("Escape")
+    state = window.wait(lambda s: not listed(s), what="the list's end")
+    assert state["state"] in ("preparing", "running")
+    window.key("Escape")
+    window.wait(lambda s: s["state"] in ("idle", "done"), what="the run's end")
+
+
+@pytest.mark.gui
+@pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 def test_files_are_dropped_and_the_window_asks_before_it_closes(window: Window) -> None:
     """The first file that can be opened is, the others are named; a file that cannot be opened is a dialog, not a silence."""
     assert drop(window.screen.name, int(window._id), [ROOT / "README.md", resources.sample("mug"), resources.sample("vase")])
