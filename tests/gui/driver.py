@@ -42,6 +42,7 @@ class Window:
         self.screen, self.home, self._pictures = screen, home, pictures
         home.mkdir(parents=True, exist_ok=True)
         self._trace = home / "trace.json"
+        self._trace.unlink(missing_ok=True)  # of an earlier window with this home
         self._count = 0
         one = dict.fromkeys(("OMP_NUM_THREADS", "LP_NUM_THREADS"), "1")
         own = {"DISPLAY": screen.name, "PATINA_HOME": str(home), "PATINA_TRACE": str(self._trace), "PATINA_SCALE": str(scale)}

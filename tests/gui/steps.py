@@ -24,7 +24,7 @@ def running(window: Window) -> None:
     """Have a run that has got somewhere."""
     idle(window)
     window.click("run.start")
-    window.wait(lambda s: s["state"] == "running" and s["iteration"] >= 1, seconds=40, what="the first iteration")
+    window.wait(lambda s: s["state"] == "running" and s["iteration"] >= 1, seconds=90, what="the first iteration")
 
 
 def shot(key: str) -> Callable[[State], Any]:
@@ -38,3 +38,18 @@ def camera(state: State) -> Any:
 
 def weight(name: str) -> Callable[[State], float]:
     return lambda s: s["config"]["rewards"][name]["weight"]
+
+
+def whole(window: Window) -> tuple[int, int, int, int]:
+    return 0, 0, *window.screen.size
+
+
+def ready(window: Window) -> None:
+    """Mesh, picture and generator are there."""
+    window.wait(lambda s: s["mesh"] and s["texture_id"] and not s["loading"] and s["canvas"]["drawn"], seconds=120)
+
+
+def fill(window: Window, field: str, text: str) -> None:
+    window.click(field)
+    window.key("ctrl+a")
+    window.type(text)

@@ -1,39 +1,20 @@
-"""The rest of the walk, which takes minutes: what needs a window of its own, the bundled generator, files, or chance.
-
-`PATINA_CLICKING_S` is how long the window is clicked at random: a minute unless it says otherwise, ten minutes before a release.
-"""
+"""The rest of the walk, which takes minutes: the first minute with the bundled generator, and settings of all kinds."""
 
 from __future__ import annotations
 
-import os
-import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from studio import resources
 from tests.gui.driver import Window
 from tests.gui.screen import why_not
-from tests.gui.steps import camera, column, idle, running, weight
+from tests.gui.steps import camera, column, fill, idle, ready, running, shot, weight, whole
 
 pytestmark = [pytest.mark.gui, pytest.mark.long, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
 Begin = Callable[..., Window]
-CLICKING_S = float(os.environ.get("PATINA_CLICKING_S", "60"))
-SEED = 3
-MOST_GROWTH = 200 << 20
-"""Bytes a window may grow by while it is clicked at random, after a first third to warm up."""
-
-
-def whole(window: Window) -> tuple[int, int, int, int]:
-    return 0, 0, *window.screen.size
-
-
-def ready(window: Window) -> None:
-    """Mesh, picture and generator are there."""
-    window.wait(lambda s: s["mesh"] and s["texture_id"] and not s["loading"] and s["canvas"]["drawn"], seconds=60)
 
 
 # -- the first minute ----------------------------------------------------------------------------------------------------------
@@ -102,6 +83,29 @@ def test_presets_and_rewards(window: Window) -> None:
     window.reveal("rewards.palette.remove", column(window))
     window.does("reward removed", lambda: window.click("rewards.palette.remove"), says=rewards, where="rewards.rows")
     window.does("reward back", lambda: window.key("ctrl+z"), says=rewards, where="rewards.rows")
+    window.reveal("rewards.presets", column(window))
+    window.click("rewards.presets")
+    window.wait(lambda s: "rewards.presets.mirrored" in s["items"])
+    window.keep("presets")
+    window.does("preset", lambda: window.click("rewards.presets.mirrored", (0.3, 0.3)), says=lambda s: s["undo"], where=whole(window))
+    window.does("without it", lambda: window.key("ctrl+z"), says=lambda s: s["redo"], where=whole(window))
+
+
+def test_menus_do_what_keys_do(window: Window) -> None:
+    """A tick in a menu, a light from a menu within a menu, and the two dialogs of Help."""
+
+    def choose(*way: str) -> None:
+        for tag in way:
+            window.click(tag)
+
+    see = lambda name, act, says: window.does(name, act, says=says, where="viewport", pixels=500)  # noqa: E731
+    see("wireframe by menu", lambda: choose("menu.View", "menu.view.wireframe"), shot("wireframe"))
+    see("city by menu", lambda: choose("menu.View", "menu.environments", "menu.environment.city"), shot("environment"))
+    window.key("w")
+    for name in ("doctor", "about"):
+        window.does(name, lambda n=name: choose("menu.Help", f"menu.help.{n}"), says=lambda s: s["dialog"], where=whole(window))
+        window.key("Escape")
+        window.wait(lambda s: not s["dialog"])
 
 
 def test_settings_answer_during_a_run(window: Window) -> None:
@@ -117,6 +121,19 @@ def test_settings_answer_during_a_run(window: Window) -> None:
     window.type("green")
     window.key("Return")
     window.wait(lambda s: s["config"]["prompt"] == "green" and s["markers"] > marks, what="a mark for the prompt")
+    window.reveal("section.training", column(window))
+    if not window.shows("trainer.k"):
+        window.click("section.training", (0.3, 0.5))
+    window.reveal("trainer.k", column(window))
+    marks = window.state()["markers"]
+    k = lambda s: s["config"]["trainer"]["k"]  # noqa: E731
+
+    def more() -> None:
+        fill(window, "trainer.k", "2")
+        window.key("Return")
+
+    window.does("truncation", more, says=k, where="trainer.k", pixels=10)
+    window.wait(lambda s: s["markers"] > marks, what="a mark for K")
     idle(window)
 
 
@@ -148,108 +165,3 @@ def test_another_size_of_everything(window: Window) -> None:
     window.click("preferences.scale.1")
     window.wait(lambda s: s["scale"] == 1)
     window.key("Escape")
-
-
-# -- files and errors ----------------------------------------------------------------------------------------------------------
-
-
-def fill(window: Window, field: str, text: str) -> None:
-    window.click(field)
-    window.key("ctrl+a")
-    window.type(text)
-
-
-@pytest.mark.parametrize(("kind", "suffix"), [("glb", ".glb"), ("png", ".png"), ("obj", ".obj")])
-def test_exports(window: Window, tmp_path: Path, kind: str, suffix: str) -> None:
-    """The dialog writes the file in the background and the window goes on."""
-    window.key("ctrl+e")
-    window.wait(lambda s: s["dialog"] == "export")
-    window.click(f"export.format.{kind}")
-    fill(window, "export.folder", str(tmp_path))
-    fill(window, "export.name", f"out{suffix}")
-    window.keep(f"export {kind}")
-    window.click("export.write")
-    window.wait(lambda s: not s["dialog"] and s["tasks"] and s["tasks"][-1][1] == "done", seconds=30)
-    assert (tmp_path / f"out{suffix}").stat().st_size > 100
-
-
-def test_a_broken_mesh_is_an_error_in_words(window: Window, tmp_path: Path) -> None:
-    """A dialog with cause, remedy and a log to copy; the mesh that was open stays."""
-    broken = tmp_path / "broken.glb"
-    broken.write_bytes(b"glTF and nothing behind it")
-    mesh = window.state()["mesh"]
-    window.key("ctrl+o")
-    window.wait(lambda s: s["dialog"] == "browser")
-    fill(window, "browser.name", str(broken))
-    window.does("error", lambda: window.key("Return"), says=lambda s: s["dialog"] == "error", where=whole(window), pixels=2000)
-    assert all(window.shows(f"error.{part}") for part in ("cause", "remedy", "copy", "close"))
-    said = window.picture("error.copy")
-    window.click("error.copy")
-    window.repaints("error.copy", said, pixels=4, what="copied")
-    window.does("back to work", lambda: window.key("Escape"), says=lambda s: s["dialog"], where=whole(window), pixels=2000)
-    assert window.state()["mesh"] == mesh
-
-
-def test_a_mesh_from_the_command_line_and_a_project_saved(begin: Begin, tmp_path: Path) -> None:
-    window = begin(resources.sample("rocket"), name="files")
-    ready(window)
-    assert window.state()["mesh"] == "rocket"
-    window.key("ctrl+s")
-    window.wait(lambda s: s["dialog"] == "browser")
-    fill(window, "browser.name", str(tmp_path / "mine"))
-    window.keep("save as")
-    window.click("browser.accept")
-    window.wait(lambda s: s["project"] == str(tmp_path / "mine.patina") and (tmp_path / "mine.patina").is_file(), seconds=20)
-    assert window.quit() == 0
-
-
-def test_closing_during_a_run_keeps_what_there_is(begin: Begin, project: Path, tmp_path: Path) -> None:
-    """The window closes within seconds, and the next start offers the work."""
-    window = begin(project, home=tmp_path / "home", name="closing")
-    ready(window)
-    running(window)
-    began = time.monotonic()
-    assert window.quit() == 0 and time.monotonic() - began < 5
-    kept = [p for p in (tmp_path / "home" / "autosave").rglob("*") if p.is_file() and p.suffix == ".patina"]
-    assert kept
-
-
-# -- chance --------------------------------------------------------------------------------------------------------------------
-
-
-def test_random_clicking(begin: Begin, project: Path) -> None:
-    """Clicks, drags, keys, loading, starting, stopping and undoing by chance: no crash, no deadlock, memory and threads flat."""
-    window = begin(project, name="chance")
-    ready(window)
-    chance = random.Random(SEED)
-    keys = "f w c m b t space 1 7 5 Tab F1 F2 F3 ctrl+z ctrl+y ctrl+Return n Escape".split()
-    end, sizes, done = time.monotonic() + CLICKING_S, [], []
-    while time.monotonic() < end:
-        state = window.state()
-        tags = sorted(tag for tag in state["items"] if not tag.startswith(("menu.file.quit", "browser.", "preferences.scale")))
-        deed = chance.choice(("click", "click", "drag", "key", "wheel", "right"))
-        target = tuple(state["items"][chance.choice(tags)]) if tags else whole(window)
-        at = (chance.uniform(0.1, 0.9), chance.uniform(0.1, 0.9))
-        done.append(deed)
-        if deed == "click":
-            window.click(target, at)
-        elif deed == "right":
-            window.click(target, at, button=3)
-        elif deed == "drag":
-            window.drag(target, (chance.randint(-150, 150), chance.randint(-100, 100)), at)
-        elif deed == "wheel":
-            window.wheel(target, chance.choice((-3, 3)))
-        else:
-            window.key(chance.choice(keys))
-        if chance.random() < 0.1:
-            window.key("Escape")
-        sizes.append((time.monotonic(), *window.size()))
-    window.key("Escape", "Escape")
-    idle(window)
-    window.keep("after chance")
-    later = [s for s in sizes if s[0] > end - 2 * CLICKING_S / 3]
-    assert len(done) > CLICKING_S / 3
-    assert later[-1][1] - later[0][1] < MOST_GROWTH, f"{later[0][1] >> 20} MB became {later[-1][1] >> 20} MB"
-    assert later[-1][2] - later[0][2] <= 3, f"{later[0][2]} threads became {later[-1][2]}"
-    assert "Traceback" not in window.log()
-    assert window.quit() == 0

@@ -71,6 +71,7 @@ def test_layouts(window: Window) -> None:
     window.does("panels shown", lambda: window.key("Tab"), says=lambda s: "run.start" in s["items"], where=whole)
 
 
+@pytest.mark.long
 def test_a_split_is_dragged(window: Window) -> None:
     left, top, _, bottom = window.rect("viewport")
     edge = (left - 4, top, left, bottom)
@@ -166,6 +167,7 @@ def test_undo_and_redo(window: Window) -> None:
 # -- prompt, rewards -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_words_become_chips(window: Window) -> None:
     prompt = lambda s: s["config"]["prompt"]  # noqa: E731
     window.reveal("prompt.text", column(window))
