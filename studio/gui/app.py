@@ -17,10 +17,9 @@ from typing import Any, Literal
 import dearpygui.dearpygui as dpg
 
 from studio.errors import StudioError
-from studio.gui import dialogs, keys, menu
+from studio.gui import dialogs, keys, menu, system
 from studio.gui.panels import SOCKET, Panel
 from studio.gui.settings import Settings
-from studio.gui.system import content_scale, watch_drops
 from studio.gui.theme import CHARCOAL, LINE, VERDIGRIS, Theme
 from studio.gui.trace import Trace
 from studio.gui.viewport import Canvas
@@ -31,7 +30,6 @@ BUSY_HZ, IDLE_HZ = 60, 12
 AWAKE_S = 0.6
 """After the last input, or the last change on the screen, frames are drawn at full pace for this long; then at IDLE_HZ."""
 MENU, STATUS, RUN, TOOLS, GAP = 28, 30, 128, 40, 6
-SMALLEST = 1024, 640
 Layout = Literal["3d+uv", "3d", "uv"]
 
 
@@ -60,14 +58,12 @@ class App:
         dpg.create_context()
         try:
             dpg.configure_app(manual_callback_management=True, keyboard_navigation=False)
-            dpg.create_viewport(
-                title=TITLE, width=self.settings.width, height=self.settings.height, clear_color=CHARCOAL,
-                min_width=SMALLEST[0], min_height=SMALLEST[1], vsync=False,
-            )  # fmt: skip
+            place = system.place(self.settings.width, self.settings.height, self.settings.scale or system.content_scale())
+            dpg.create_viewport(title=TITLE, clear_color=CHARCOAL, vsync=False, **place)
             dpg.setup_dearpygui()
             dpg.show_viewport()
-            self.build(self.settings.scale or content_scale())
-            watch_drops(self)
+            self.build(self.settings.scale or system.content_scale())
+            system.watch_drops(self)
             self.session.run(self._errand) if self._errand else self.session.begin(self._first)
             trace = Trace(self)
             while dpg.is_dearpygui_running():
@@ -153,7 +149,9 @@ class App:
 
     def build(self, scale: float) -> None:
         """Make every item, at this UI scale; what was there before is deleted."""
+        folded: dict[str, Any] = {}
         if self.canvas is not None:
+            folded = {tag: dpg.get_value(tag) for tag in dpg.get_aliases() if tag.startswith("section.")}
             self.canvas.close()
             for item in dpg.get_windows():  # all roots, the fonts and themes that each scale keeps among them
                 if dpg.get_item_type(item) not in ("mvAppItemType::mvFontRegistry", "mvAppItemType::mvTheme"):
@@ -178,6 +176,8 @@ class App:
             dpg.add_viewport_drawlist(tag=f"edge.{edge}", front=True)
         self.canvas = Canvas(self, "zone.stage")
         self._updates += [self.keys.update, self.canvas.update, *self._panels()]
+        for section, unfolded in folded.items():
+            dpg.set_value(section, unfolded)
         self._placed: tuple[Any, ...] = ()
 
     def _panels(self) -> list[Callable[[], None]]:

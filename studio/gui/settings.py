@@ -14,12 +14,13 @@ from studio.errors import OutputError
 
 @dataclass(frozen=True)
 class Settings:
-    """Lengths are in unscaled pixels."""
+    """Lengths are in unscaled pixels, but for the window's own size."""
 
     scale: float = 0.0
     """UI scale; 0 takes the display's own."""
-    width: int = 1440
-    height: int = 900
+    width: int = 0
+    height: int = 0
+    """Of the window, in pixels; 0 before the first start."""
     left: int = 320
     right: int = 328
     bottom: int = 200

@@ -1,4 +1,4 @@
-"""What the window asks of the operating system: the display's scale, and files dropped on it. Quietly absent elsewhere."""
+"""What the window asks of the operating system: how large the display is, and files dropped on it. Quietly absent elsewhere."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 SCALE_VARIABLE = "PATINA_SCALE"
 """This environment variable, when set, is the UI scale to begin with."""
 SMALLEST, LARGEST = 1.0, 3.0
+USUAL, LEAST = (1440, 900), (1024, 640)
+"""A window's size at the first start, and the smallest it can have unless the display is smaller, in unscaled pixels."""
+FRAME = 8, 40
+"""What a window's frame and title bar take at most beside and above it, in unscaled pixels."""
+Area = tuple[int, int, int, int]
 
 _dropped: deque[Path] = deque()
 _kept: list[Any] = []  # callbacks that foreign code holds must not be collected
@@ -32,6 +37,31 @@ def content_scale() -> float:
         if sys.platform == "win32":
             return _clamped(_windows_scale())
     return 1.0  # macOS scales by itself
+
+
+def place(width: int, height: int, scale: float) -> dict[str, int]:
+    """Where and how large a window of this UI scale opens that would like this size (pixels, 0 for the usual one), as dearpygui
+    says it. Asked before there is a window."""
+    area, usual = None, (round(side * scale) for side in USUAL)
+    with suppress(OSError, AttributeError, ImportError):
+        if sys.platform == "linux":
+            area = _linux_area()
+        elif sys.platform == "win32":
+            area = _windows_area()
+    return fitted((width, height) if width and height else tuple(usual), area, scale)
+
+
+def fitted(size: tuple[int, ...], area: Area | None, scale: float) -> dict[str, int]:
+    """A window of that size, or of what the display has room for, in the middle of `area` (left, top, width, height; pixels)."""
+    least = [round(side * scale) for side in LEAST]
+    if area is None or min(area[2:]) <= 0:
+        return {"width": size[0], "height": size[1], "min_width": least[0], "min_height": least[1]}
+    beside, above = (round(side * scale) for side in FRAME)
+    room = max(1, area[2] - 2 * beside), max(1, area[3] - above - beside)
+    least = [min(side, whole) for side, whole in zip(least, room, strict=True)]
+    width, height = (max(least[i], min(size[i], room[i])) for i in range(2))
+    left, top = area[0] + (area[2] - width) // 2, area[1] + above + (room[1] - height) // 2
+    return {"x_pos": left, "y_pos": top, "width": width, "height": height, "min_width": least[0], "min_height": least[1]}
 
 
 def watch_drops(app: App) -> None:
@@ -76,13 +106,35 @@ def _glfw() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
     return library, ctypes.c_void_p(window)
 
 
+def _linux_monitor() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
+    """GLFW and the first monitor; needs no window. Raises OSError or AttributeError where there is none."""
+    import dearpygui._dearpygui as extension
+
+    library = ctypes.CDLL(extension.__file__)
+    library.glfwGetPrimaryMonitor.restype = ctypes.c_void_p
+    monitor = library.glfwGetPrimaryMonitor() if library.glfwInit() else None  # dearpygui's own call then does nothing
+    if not monitor:
+        raise OSError("no monitor")
+    return library, ctypes.c_void_p(monitor)
+
+
 def _linux_scale() -> float:
-    library, window = _glfw()
+    library, monitor = _linux_monitor()
     x, y = ctypes.c_float(1.0), ctypes.c_float(1.0)
     pointer = ctypes.POINTER(ctypes.c_float)
-    library.glfwGetWindowContentScale.argtypes = [ctypes.c_void_p, pointer, pointer]
-    library.glfwGetWindowContentScale(window, ctypes.byref(x), ctypes.byref(y))
+    library.glfwGetMonitorContentScale.argtypes = [ctypes.c_void_p, pointer, pointer]
+    library.glfwGetMonitorContentScale(monitor, ctypes.byref(x), ctypes.byref(y))
     return max(x.value, y.value)
+
+
+def _linux_area() -> Area:
+    """Left, top, width and height of what panels leave of the first monitor."""
+    library, monitor = _linux_monitor()
+    sides = [ctypes.c_int() for _ in range(4)]
+    library.glfwGetMonitorWorkarea.argtypes = [ctypes.c_void_p, *[ctypes.POINTER(ctypes.c_int)] * 4]
+    library.glfwGetMonitorWorkarea(monitor, *map(ctypes.byref, sides))
+    left, top, width, height = (side.value for side in sides)
+    return left, top, width, height
 
 
 def _watch_linux() -> None:
@@ -106,12 +158,21 @@ def _watch_linux() -> None:
 
 # -- Windows: the shell sends WM_DROPFILES to windows that accept files ---------------------------------------------------------
 
-WM_DROPFILES, GWLP_WNDPROC = 0x0233, -4
+WM_DROPFILES, GWLP_WNDPROC, SPI_GETWORKAREA = 0x0233, -4, 0x0030
 
 
 def _windows_scale() -> float:
     user32 = ctypes.WinDLL("user32")  # type: ignore[attr-defined]
     return user32.GetDpiForWindow(_windows_window(user32)) / 96
+
+
+def _windows_area() -> Area:
+    """Left, top, width and height of what the taskbar leaves of the first monitor."""
+    edges = (ctypes.c_long * 4)()
+    if not ctypes.WinDLL("user32").SystemParametersInfoW(SPI_GETWORKAREA, 0, edges, 0):  # type: ignore[attr-defined]
+        raise OSError("no monitor")
+    left, top, right, bottom = edges
+    return left, top, right - left, bottom - top
 
 
 def _windows_window(user32: Any) -> Any:

@@ -100,6 +100,28 @@ def test_the_display_scale_is_kept_in_bounds(monkeypatch: pytest.MonkeyPatch) ->
         assert system.content_scale() == scale
 
 
+@pytest.mark.parametrize(
+    ("size", "area", "scale"),
+    [((1440, 900), (0, 0, 1280, 720), 1.0), ((1440, 900), (0, 28, 1920, 1052), 1.0), ((2880, 1800), (0, 0, 2560, 1440), 2.0),
+     ((1440, 900), (0, 0, 1000, 600), 1.0), ((3000, 1800), (-1920, 0, 1920, 1080), 1.0)],
+)  # fmt: skip
+def test_a_window_opens_within_its_display(size: tuple[int, int], area: tuple[int, int, int, int], scale: float) -> None:
+    """With its title bar; as large as it would like to be where there is room; it can be made no smaller than is useful."""
+    from studio.gui import system
+
+    at = system.fitted(size, area, scale)
+    assert at["x_pos"] >= area[0] and at["y_pos"] >= area[1] + 30 * scale
+    assert at["x_pos"] + at["width"] <= area[0] + area[2] and at["y_pos"] + at["height"] <= area[1] + area[3]
+    assert at["width"] == size[0] or at["width"] >= area[2] - 20 * scale
+    assert at["min_width"] <= at["width"] and at["min_height"] <= at["height"]
+
+
+def test_a_display_that_says_nothing_gets_the_size_that_is_asked_for() -> None:
+    from studio.gui import system
+
+    assert system.fitted((1440, 900), None, 1.0) == {"width": 1440, "height": 900, "min_width": 1024, "min_height": 640}
+
+
 # -- in a window -----------------------------------------------------------------------------------------------------------------
 
 # Every dialog is opened; items that stick out of it or out of the window, and ids of those that did not open, are printed.
