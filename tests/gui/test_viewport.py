@@ -259,6 +259,7 @@ def test_the_picture_follows_the_window_and_outlives_a_new_scale(live: Stage) ->
     small = live.wait(lambda s: s["shown"]["width"] == 320 and s["shown"]["height"] == 280 and s["shown"]["samples"] == 4)
     assert np.ptp(live.picture()[300:, 340:]) == 0, "nothing is drawn outside"
     live.ask(f"resize({WIDTH}, {HEIGHT})")
+    live.wait(lambda s: s["shot"]["width"] == WIDTH)
     assert camera(live.rest()) == camera(small)
     seen = live.picture()
     live.ask("rebuild()")
