@@ -79,9 +79,8 @@ class Window:
                 return state
             if time.monotonic() > end:
                 told = {k: v for k, v in state.items() if k != "items"}
-                raise AssertionError(
-                    f"waited {seconds:g} s in vain{what and f' for {what}'}; the window says {told}\n{self.log()}"
-                )
+                vain = f"waited {seconds:g} s in vain{what and f' for {what}'}"
+                raise AssertionError(f"{vain}; the window says {told}\n{self.log()}")
             time.sleep(0.01)
 
     def beat(self, frames: int = 2) -> None:
@@ -108,6 +107,12 @@ class Window:
             return item
         left, top, right, bottom = self.wait(lambda s: item in s["items"], what=item)["items"][item]
         return left, top, right, bottom
+
+    def lies(self) -> Rect:
+        """Where the window itself lies on the screen."""
+        told = self._xdotool("search", "--onlyvisible", "--name", TITLE, "getwindowgeometry", "--shell")
+        left, top, width, height = (int(re.findall(rf"^{name}=(-?\d+)", told, re.M)[0]) for name in ("X", "Y", "WIDTH", "HEIGHT"))
+        return left, top, left + width, top + height
 
     def reveal(self, item: str, column: Rect) -> None:
         """Turn the wheel over a column that scrolls until all of an item is seen in it."""
@@ -154,6 +159,7 @@ class Window:
         assert self._id, "no window of that name"
         # Without a window manager nobody places the window: it fills the screen, so that both count pixels alike.
         self._xdotool("windowmove", self._id, 0, 0, "windowsize", self._id, *self.screen.size, "windowfocus", "--sync", self._id)
+        self._xdotool("mousemove", 1, 1, "mousemove", 2, 2)  # a mouse that has never moved is nowhere
         self.settle()
         return self.state()
 
@@ -284,9 +290,10 @@ class Window:
         return process.memory_info().rss, process.num_threads()
 
     def _xdotool(self, *words: object, check: bool = True) -> str:
-        command = ["xdotool", *map(str, words)]
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=30)
-        assert done.returncode == 0 or not check, f"{' '.join(command)}: {done.stderr}"
+        done = subprocess.run(
+            ["xdotool", *map(str, words)], env=self._environment, capture_output=True, text=True, timeout=30
+        )
+        assert done.returncode == 0 or not check, f"xdotool {words}: {done.stderr}"
         return done.stdout
 
 
