@@ -117,7 +117,7 @@ class Objective:
     def paint(self, seed: int, *, stage: str = "sampling") -> Generator[Progress, None, Painted]:
         """Sample all views from `seed`, decode and bake them into the atlas; yields once per denoising step."""
         rollout = yield from sample(self.painter, self.scene, seed=seed, chunk=self.chunk, stage=stage)
-        pictures = decode(self.painter, rollout.x0)
+        pictures = decode(self.painter, rollout.x0, self.scene)
         with torch.no_grad():
             colour = self.baker.bake(pictures).clamp(0, 1)
         self.painted = Painted(self.base.with_channel("base_color", colour), pictures, rollout)

@@ -70,7 +70,7 @@ def by_autograd(painter: Painter, scene: Scene, baker: Baker, *, truncation: int
                     base = painter.predict(x.detach(), i, scene)
                 pull = pull + anchor * (fixed - base).square().mean()
             x = painter.advance(x, prediction, i, scene, noise=noise)
-    loss = pull - score(baker, baker.bake(painter.decode(x)))
+    loss = pull - score(baker, baker.bake(painter.decode(x, scene)))
     return list(torch.autograd.grad(loss, painter.lora_parameters()))
 
 
@@ -87,7 +87,7 @@ def by_replay(
     for p in painter.lora_parameters():
         p.grad = None
     rollout = rollout or drain(sample(painter, scene, seed=SEED, chunk=chunk))
-    pictures = painter.decode(rollout.x0).requires_grad_()
+    pictures = painter.decode(rollout.x0, scene).requires_grad_()
     texture = baker.bake(pictures)
     leaf = texture.detach().requires_grad_()
     (push,) = torch.autograd.grad(score(baker, leaf), leaf)

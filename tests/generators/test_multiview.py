@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from studio.generators import SOCKET
-from studio.generators._multiview import Vocabulary, alpha_bar, ddim, soft_clamp, trailing
+from studio.generators._multiview import DATA
+from studio.generators._schedule import alpha_bar, ddim, soft_clamp, trailing
+from studio.words import Vocabulary
 
 CPU = torch.device("cpu")
 VIEWS, PX = 3, 64
@@ -72,7 +74,7 @@ def test_words_are_sorted_out_with_the_nearest_known() -> None:
 
 def test_function_words_and_the_samples_are_known() -> None:
     asked = "a an the with of in on and bunny vase mug chair mushroom rocket robot knot red white stripes"
-    assert not Vocabulary.read().sorted_out(asked).unknown
+    assert not Vocabulary.read(DATA / "vocabulary.txt").sorted_out(asked).unknown
 
 
 def test_tokens_are_padded_cut_and_skip_what_is_unknown() -> None:
@@ -153,7 +155,7 @@ def test_the_background_neither_enters_nor_leaves() -> None:
         a, b = p.predict(x, 0, scene), p.predict(torch.where(g[:, 6:] > 0, x, torch.randn_like(x)), 0, scene)
     assert torch.equal(a, b)
     assert (a[:, 0] * (1 - g[:, 6:])).abs().max() == 0
-    assert torch.equal(p.decode(a[:, 0])[:, :, 0, 0], torch.full((VIEWS, 3), 0.5))
+    assert torch.equal(p.decode(a[:, 0], scene)[:, :, 0, 0], torch.full((VIEWS, 3), 0.5))
 
 
 def test_seeds_repeat_and_both_precisions_agree() -> None:

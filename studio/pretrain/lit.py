@@ -1,0 +1,39 @@
+"""Painted pictures under a sky, straight from the geometry they show: for previews, and for critics that must know lit surfaces."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from studio.environment import Environment, fg_table
+from studio.pretrain.batches import MASK
+from studio.shade import Shader, filmic
+from studio.texture import srgb_from_linear
+
+
+class PixelShader(Shader):
+    """A `Shader` of pixels whose normals are known, without a texture behind them."""
+
+    def __init__(self, normal: Tensor, to_eye: Tensor, environment: Environment) -> None:
+        """normal, to_eye: unit vectors [n, 3]."""
+        cosine = (normal * to_eye).sum(-1, keepdim=True)
+        self._nv, self._mirror = cosine.clamp(min=1e-3), 2 * cosine * normal - to_eye
+        self._environment = environment.to(normal.device)
+        self._irradiance = self._environment.irradiance(normal)
+        self._table, self._open = fg_table().to(normal.device)[None], None
+
+
+def lit(pictures: Tensor, geometry: Tensor, environment: Environment, *, exposure_ev: float = 0.0) -> Tensor:
+    """Channels [N, 6, h, w] in 0…1 on geometry [N, 9, h, w] → sRGB pictures [N, 3, h, w], zero outside the mask.
+
+    The eye is taken to be far away, where the mean visible normal points: geometry does not tell where its camera stood.
+    """
+    normal, mask = geometry[:, 3:6].float(), geometry[:, MASK] > 0.5
+    to_eye = F.normalize(normal.sum((-1, -2)), dim=-1)[:, None, None].expand(*mask.shape, 3)
+    shader = PixelShader(F.normalize(normal.movedim(1, -1)[mask], dim=-1), to_eye[mask], environment)
+    values = pictures.movedim(1, -1)[mask].float()
+    light = shader.light(values[:, :3], values[:, 3:4], values[:, 4:5])
+    shown = srgb_from_linear(filmic(light * 2.0**exposure_ev))
+    out = torch.zeros(*mask.shape, 3, device=shown.device, dtype=shown.dtype)
+    return out.index_put((mask,), shown).movedim(-1, 1)
