@@ -90,7 +90,8 @@ class Batches:
         chosen = torch.randint(len(self.rigs), (objects,), generator=self.generator).to(self.device)
         order = torch.randperm(self.rigs.shape[1], generator=self.generator)[:views].to(self.device)
         geometry = turned(self.rigs[chosen[:, None], order], generator=self.generator)
-        return self.painted(corpus.draw(self.random, objects), geometry)
+        samples = sorted(corpus.draw(self.random, objects), key=lambda s: s.material)  # like materials are painted in one go
+        return self.painted(samples, geometry)
 
     def held(self, objects: int, views: int, *, seed: int) -> Batch:
         """Objects on shapes that nothing is trained on, the same for the same seed; captions from the whole grammar."""

@@ -80,6 +80,14 @@ class Ranks:
             dist.all_reduce(flags, dist.ReduceOp.MAX)
         return (flags > 0).tolist()
 
+    def most(self, number: int) -> int:
+        """The greatest of the ranks' numbers."""
+        if self.world == 1:
+            return number
+        found = torch.tensor(number, device=self.device)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return int(found)
+
 
 class Task(Protocol):
     """What a session advances: a step, a clock, and what it leaves behind."""

@@ -50,6 +50,7 @@ class Training:
     """Everything that a checkpoint holds, and one step."""
 
     losses = ("early", "late")
+    averaging = AVERAGED
 
     def __init__(self, args: argparse.Namespace, ranks: Ranks) -> None:
         self.args, self.ranks, self.device, self.out = args, ranks, ranks.device, Path(args.out)
@@ -170,7 +171,7 @@ class Training:
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.step += 1
-        keep = min(AVERAGED, self.step / (self.step + 10))
+        keep = min(self.averaging, self.step / (self.step + 10))
         with torch.no_grad():
             torch._foreach_lerp_(self.averaged, self.parameters, 1 - keep)
         return loss.detach()
