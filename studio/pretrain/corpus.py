@@ -31,8 +31,8 @@ LONGEST = 20
 """Words of the longest caption."""
 NOUNS = (
     "bunny", "rabbit", "vase", "mug", "cup", "chair", "mushroom", "rocket", "robot", "knot", "torus", "ball", "statue", "bowl",
-    "bottle", "table", "lamp", "toy", "figure", "object", "shape", "cat", "dog", "dragon", "duck", "car", "house", "tree", "teapot",
-    "pot", "box", "sphere", "sculpture", "helmet", "shoe", "barrel", "chest", "sword", "creature", "animal",
+    "bottle", "table", "lamp", "toy", "figure", "object", "shape", "cat", "dog", "dragon", "duck", "car", "house", "tree",
+    "teapot", "pot", "box", "sphere", "sculpture", "helmet", "shoe", "barrel", "chest", "sword", "creature", "animal",
 )  # fmt: skip
 SIZES = {"fine": 0.62, "small": 0.62, "thin": 0.62, "little": 0.62, "bold": 1.6, "large": 1.6, "big": 1.6, "wide": 1.6}
 WRAPS = (
@@ -85,7 +85,7 @@ def _own(look: Look, roughness: float) -> Ink:
     return red, green, blue, rest[0] if rest else roughness, rest[1] if rest else 0.0
 
 
-def _jittered(r: random.Random, ink: Ink, by: float = 0.02) -> Ink:
+def _jittered(r: random.Random, ink: Ink, by: float = 0.012) -> Ink:
     red, green, blue, roughness, metallic = ink
     x, y, z, rough = (min(1.0, max(0.0, v + r.gauss(0, by))) for v in (red, green, blue, roughness))
     return x, y, z, rough, metallic
@@ -118,7 +118,8 @@ def sample(r: random.Random, material: str) -> Sample:
             inks[slot] = _own(r.choice(looks), m.roughness[k]) if looks else inks["b"]
         else:
             red, green, blue, roughness, metallic = told.ink
-            inks[slot] = red, green, blue, m.roughness[k] if roughness < 0 else roughness, float(metallic or (m.metallic and slot == "a"))
+            rough = m.roughness[k] if roughness < 0 else roughness
+            inks[slot] = red, green, blue, rough, float(metallic or (m.metallic and slot == "a"))
     size = r.choice(list(SIZES)) if "{s}" in sentence and r.random() < WITH_SIZE else ""
     names = {slot: told.said for slot, told in chosen.items()}
     said = sentence.format(**names, s=size, n=r.choice(NOUNS))
@@ -127,7 +128,7 @@ def sample(r: random.Random, material: str) -> Sample:
         said = r.choice(WRAPS).format(x=said, n=r.choice(NOUNS))
     effect, said, over, over_colour, amount = _effect(r, material, said, chosen)
     if r.random() < WITH_FILLER:
-        said = r.choice((f"{r.choice(FILLERS)} {said}", f"{said}, {r.choice(FILLERS)}"))
+        said = f"{said}, {r.choice(FILLERS)}" if r.random() < 0.5 else _before(r.choice(FILLERS), said)
     level, upright = r.choice((0.0, 0.5)), r.choice((0.0, 0.5)) + r.gauss(0, 0.03)
     caption = re.sub(r"\s+", " ", said).strip()
     return Sample(
@@ -154,8 +155,13 @@ def _styled(r: random.Random, material: str, said: str) -> tuple[str, str]:
         return "", said
     style = r.choice(fit)
     word = r.choice(styles.STYLES[style][1])
-    article = re.match(r"(a|the) ", said)
-    return style, f"{article[0]}{word} {said[article.end() :]}" if article else f"{word} {said}"
+    return style, _before(word, said)
+
+
+def _before(word: str, said: str) -> str:
+    """An adjective in front of a noun phrase, behind its article."""
+    article = re.match(r"(an?|the) ", said)
+    return f"{article[0]}{word} {said[article.end() :]}" if article else f"{word} {said}"
 
 
 def _effect(r: random.Random, material: str, said: str, used: dict[str, Named]) -> tuple[str, str, Ink, str, float]:
@@ -188,7 +194,8 @@ def _effect(r: random.Random, material: str, said: str, used: dict[str, Named]) 
 def held_out() -> frozenset[tuple[str, str]]:
     """The (material, colour) and (material, effect) pairs that are kept for the evaluation."""
     saved = json.loads(HELD_OUT.read_text(encoding="utf-8"))
-    return frozenset((material, what) for kind in ("colours", "effects") for material, whats in saved[kind].items() for what in whats)
+    listed = [pair for kind in ("colours", "effects") for pair in saved[kind].items()]
+    return frozenset((material, what) for material, whats in listed for what in whats)
 
 
 def draw(r: random.Random, count: int, *, group: int = 4, held_out: bool = False) -> list[Sample]:

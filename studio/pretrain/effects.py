@@ -129,7 +129,8 @@ EFFECTS: dict[str, Effect] = {
     "worn edges": Effect(_edges, _bare, ("with {q} worn edges", "with {q} worn edges", "{q} worn at the edges",
         "with edges {q} worn", "with {q} chipped edges"), ("slightly", "heavily"), 0.14, -0.1,
         never=("snow", "ice", "clouds", "chrome")),
-    "dirt": Effect(_crevices, _dirt, ("with {q} dirt in the crevices", "with {q} dirt in the corners", "with {q} grime in crevices",
+    "dirt": Effect(_crevices, _dirt, ("with {q} dirt in the crevices", "with {q} dirt in the corners",
+        "with {q} grime in crevices",
         "with {q} dirt in the cracks"), ("little", "heavy"), 0.16, 0.05, never=("mud", "bark")),
     "moss": Effect(_top, _moss, ("with {q} moss on top", "with {q} moss growing on top", "covered in {q} moss from above",
         "overgrown with {q} moss on top"), ("little", "thick"), 0.22, 0.15, never=("moss", "grass")),
@@ -146,7 +147,8 @@ EFFECTS: dict[str, Effect] = {
     "trim": Effect(_edges, _laid, ("with {q} {c} trim along the edges", "with {q} {c} edges", "with {q} {c} trim",
         "edged in {q} {c}", "with {q} {c} trim on the edges"), ("thin", "thick"), rises=0.05),
     "streaks": Effect(_streaks, _laid, ("with {q} {c} paint dripping down", "with {q} {c} streaks running down",
-        "with {q} dark streaks running down", "with {q} streaks running down", "with {q} {c} drips"), ("few", "many"), rises=0.03),
+        "with {q} dark streaks running down", "with {q} streaks running down", "with {q} {c} drips"), ("few", "many"),
+        rises=0.03),
 }  # fmt: skip
 
 

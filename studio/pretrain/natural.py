@@ -15,16 +15,19 @@ from studio.pretrain.solid import Surface, mix, ramp, rougher, scattered, toned
 
 
 def marble(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
-    """Veins along the zero sets of two rough noises, the finer ones fainter, drifting through cloudy stone."""
-    n, m = s.fbm(0.55), s.fbm(1.3)
-    vein = torch.exp(-((n[..., 0] / 0.10) ** 2)) * ramp(n[..., 1], -0.9, 0.5)
-    fine = torch.exp(-((m[..., 0] / 0.07) ** 2)) * 0.55 * ramp(n[..., 2], -0.6, 0.9)
-    stone = toned(a, 1 + 0.05 * n[..., 2] - 0.06 * torch.exp(-((n[..., 0] / 0.4) ** 2)))
-    return mix(stone, b, torch.maximum(vein, fine) * 0.92), flat(s)
+    """Two families of veins: planes across the block, warped by rough noise; thin ones cross thick ones, both fade in and out."""
+    x, y, z = (s.p / s.scale + s.place).unbind(-1)
+    n, m = s.fbm(0.7), s.noise(0.5)
+    thick = ((0.55 * x + 0.8 * y + 0.35 * z) * 0.9 + 0.42 * n[..., 0]) % 1 - 0.5
+    thin = ((0.7 * z - 0.75 * y + 0.3 * x) * 1.7 + 0.5 * n[..., 1]) % 1 - 0.5
+    vein = torch.exp(-((thick / (0.045 + 0.04 * ramp(m[..., 0], -1, 1.5))) ** 2)) * ramp(m[..., 1], -1.3, 0.3)
+    fine = 0.6 * torch.exp(-((thin / 0.035) ** 2)) * ramp(m[..., 2], -0.5, 0.9)
+    halo = 0.12 * torch.exp(-((thick / 0.2) ** 2)) + 0.05 * n[..., 2].clamp(-1, 1)
+    return mix(toned(a, 1 - halo), b, torch.maximum(vein, fine) * 0.92), flat(s)
 
 
 def granite(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
-    number = s.cells(4.5)[2]
+    number = s.cells(7.0)[2]
     tone = 0.78 + 0.55 * number + 0.3 * (number > 0.86)
     ink = mix(toned(a, tone), b, (number < 0.2).to(tone) * 0.9)
     return ink, 0.5 + 0.04 * number
@@ -106,20 +109,19 @@ def moss(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 
 def grass(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Upright blades: noise drawn out along y in two layers, tips lit, roots dark."""
-    n = s.noise(2.6, stretch=(1, 0.16, 1))
-    lean = s.noise(5.0, stretch=(1, 0.12, 1))[..., 0]
-    blade = torch.maximum(ramp(n[..., 0], -0.2, 1.4), 0.85 * ramp(lean, 0.1, 1.6))
-    ink = mix(toned(a, 0.42 + 0.75 * blade), b, 0.55 * ramp(blade, 0.6, 1) + 0.12 * (n[..., 1] > 1.1))
-    return ink, 0.25 + 0.5 * blade
+    n = s.noise(4.0, stretch=(1, 0.11, 1))
+    far = s.noise(6.5, stretch=(1, 0.13, 1))[..., 0]
+    blade = torch.maximum(ramp(n[..., 0], -0.8, 0.9), 0.8 * ramp(far, -0.6, 1.0))
+    tip = ramp(n[..., 1] + blade, 0.9, 2.0)
+    return mix(toned(a, 0.55 + 0.65 * blade), b, 0.75 * tip * blade), 0.25 + 0.5 * blade
 
 
 def bark(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
-    """Upright, forking ridges with deep dark furrows."""
-    n = s.noise(1.0, stretch=(1, 0.28, 1))
-    rough = s.fbm(2.0, stretch=(1, 0.5, 1))[..., 0]
-    ridge = 1 - ((n[..., 0] + 0.4 * s.noise(2.4, stretch=(1, 0.3, 1))[..., 1]).abs() / 1.1).clamp(max=1)
-    plate = ramp(1 - ridge + 0.12 * rough, 0.12, 0.62)
-    return mix(b, toned(a, 0.75 + 0.38 * plate + 0.14 * rough), plate), 0.1 + 0.7 * plate + 0.05 * rough
+    """Upright plates, cracked across, with deep dark furrows between."""
+    n, fibre = s.fbm(0.9), s.fbm(2.2, stretch=(1.6, 0.3, 1.6))[..., 1]
+    border = s.cells(1.5, stretch=(1, 0.3, 1))[1] + 0.06 * n[..., 0] + 0.05 * fibre
+    plate = ramp(border, 0.02, 0.2)
+    return mix(b, toned(a, 0.74 + 0.3 * plate + 0.17 * fibre + 0.06 * n[..., 1]), plate), 0.1 + 0.7 * plate + 0.06 * fibre
 
 
 def coral(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
@@ -153,10 +155,12 @@ def tiger(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 
 
 def leopard(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
-    """Broken dark rosettes with a darker heart."""
-    centre = s.cells(1.0)[0] + 0.06 * s.noise(3)[..., 0]
-    ring = 0.12 - (centre - 0.28).abs() + 0.07 * s.noise(2.2)[..., 1]
-    return mix(mix(a, toned(a, a.new_tensor(0.7)), s.edge(0.26 - centre)), b, s.edge(ring)), flat(s)
+    """Rosettes: dark rings, broken here and there, around a darker heart."""
+    centre = s.cells(1.0)[0]
+    n = s.noise(2.0)
+    r = centre + 0.035 * n[..., 0]
+    ring = 0.085 + 0.05 * n[..., 1] - (r - 0.29).abs()
+    return mix(mix(a, toned(a, a.new_tensor(0.68)), s.edge(0.27 - r)), b, s.edge(ring)), flat(s)
 
 
 def giraffe(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
@@ -177,13 +181,13 @@ def leather(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     border = s.cells(3.2)[1] + 0.5 * s.cells(1.3)[1].clamp(max=0.25)
     grain = ramp(border, 0.02, 0.32)
     rub = s.fbm(0.5)[..., 0]
-    return rougher(toned(a, 0.55 + 0.5 * grain + 0.09 * rub), 0.15 * (0.5 - grain)), 0.35 + 0.3 * grain
+    return rougher(toned(a, 0.72 + 0.36 * grain + 0.09 * rub), 0.15 * (0.5 - grain)), 0.35 + 0.3 * grain
 
 
 def felt(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Matted fibres: fine noise drawn out in three directions."""
     fibres = sum(s.noise(5, stretch=t)[..., k] for k, t in enumerate(((0.25, 1, 1), (1, 0.25, 1), (1, 1, 0.25))))
-    return toned(a, (0.97 + 0.12 * fibres).clamp(0.5, 1.4)), 0.5 + 0.08 * fibres
+    return toned(a, 0.98 + 0.05 * fibres), 0.5 + 0.08 * fibres
 
 
 # -- metal, paint, wood -----------------------------------------------------------------------------------------------------
@@ -196,7 +200,7 @@ def metal(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 
 def brushed(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Fine scratches around the vertical."""
-    line = s.fbm(2.5, stretch=(0.06, 7, 0.06))
+    line = s.fbm(2.5, stretch=(0.02, 2.2, 0.02))
     return rougher(toned(a, 0.94 + 0.13 * line[..., 0]), 0.06 * line[..., 1]), 0.5 + 0.03 * line[..., 0]
 
 
@@ -231,18 +235,19 @@ def splatter(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     on, second = torch.zeros_like(s.p[..., 0]), torch.zeros_like(s.p[..., 0])
     for frequency, share in ((0.8, 0.5), (1.9, 0.42)):
         centre, _, number = s.cells(frequency)
-        ragged = 0.04 * s.noise(2.5)[..., 0]
-        drop = s.edge(torch.where(number < share, 0.2 + 0.35 * number / share - centre + ragged, -1.0) / frequency)
+        ragged = 0.03 * s.noise(2.5)[..., 0]
+        drop = s.edge(torch.where(number < share, 0.16 + 0.26 * number / share - centre + ragged, -1.0) / frequency)
         second = torch.where(drop > on, (scattered(torch.floor(number * 4096)) < 0.5).to(drop), second)
         on = torch.maximum(on, drop)
     return mix(a, mix(b, c, second), on), 0.5 + 0.06 * on
 
 
 def watercolour(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
-    """Washes of a and b on paper: soft flow, darker where a wash dried at its edge, thin where it ran out."""
-    n, m = s.noise(0.6) + 0.3 * s.noise(1.5), s.fbm(1.0)
-    first, second = (ramp(n[..., k] + 0.08 * m[..., k], -0.75 + 0.7 * k, 0.1 + 0.4 * k) for k in (0, 1))
-    rims = torch.exp(-(((n[..., 0] + 0.75) / 0.16) ** 2)) + torch.exp(-(((n[..., 1] + 0.02) / 0.14) ** 2))
-    paper = s.ink(0.96, 0.95, 0.92, roughness=0.9)
-    wash = mix(mix(paper, a, first * (0.8 + 0.12 * m[..., 2]).clamp(0, 1)), b, second * 0.85)
-    return toned(wash, 1 - 0.14 * rims + 0.02 * m[..., 2]), flat(s)
+    """Washes of a and b on paper: cloudy inside, darker where a wash dried at its edge, overlapping in glazes."""
+    n, m = s.noise(0.75) + 0.22 * s.noise(2.2), s.fbm(1.2)
+    first, second = n[..., 0] + 0.55, n[..., 1] - 0.05
+    rims = torch.exp(-(((first - 0.08) / 0.09) ** 2)) + torch.exp(-(((second - 0.08) / 0.09) ** 2))
+    thick = (0.76 + 0.16 * m).clamp(0, 1)
+    paper = toned(s.ink(0.96, 0.95, 0.92, roughness=0.9), 1 + 0.02 * m[..., 2])
+    wash = mix(paper, a, ramp(first, -0.02, 0.12) * thick[..., 0])
+    return toned(mix(wash, b, ramp(second, -0.02, 0.12) * thick[..., 1]), 1 - 0.2 * rims), flat(s)

@@ -161,7 +161,7 @@ def denim(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     ridge = 0.5 + 0.5 * torch.cos((u * 1.6 + v) * 2 * math.pi)
     slub = s.fbm(0.6, stretch=(3, 0.35, 3))[..., 0]
     washed = (0.5 * s.fbm(0.08)[..., 1]).clamp(-0.5, 0.9)
-    pale = (0.55 * (1 - ridge) + 0.16 * slub + 0.22 * washed).clamp(0, 0.9)
+    pale = (0.6 * (1 - ridge) + 0.06 * slub + 0.2 * washed).clamp(0, 0.9)
     return mix(a, b, pale), 0.4 + 0.2 * ridge + 0.05 * slub
 
 

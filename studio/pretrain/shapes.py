@@ -1,7 +1,8 @@
 """Random shapes to paint on, and what eight cameras see of them: the rigs that a generator learns on.
 
-Every shape is one of the implicit forms, meshed by marching cubes. `make_rigs` draws them through the studio's own renderer on all
-cores into one memory-mapped file, so a resumed run reads it again. The sample meshes that ship with the studio are not among them.
+Every shape is one of the implicit forms, meshed by marching cubes. `make_rigs` draws them through the studio's own renderer on
+all cores into one memory-mapped file, so a resumed run reads it again. The sample meshes that ship with the studio are not among
+them.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def cameras(seed: int) -> tuple[Camera, ...]:
     kind, start, tilt = r.integers(5), r.uniform(0, 360), r.uniform(-15, 35)
     if kind == 4:
         d = sphere_directions()
-        spread = d[_spread(d + r.normal(size=d.shape) * 0.15, first=int(r.integers(len(d))), count=VIEWS)]
+        spread = d[_spread(d, first=int(r.integers(len(d))), count=VIEWS)]
     elif kind == 3:
         i = np.arange(VIEWS) + 0.5
         y, angle = 1 - 2 * i / VIEWS, math.pi * (1 + 5**0.5) * i

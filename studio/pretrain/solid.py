@@ -69,7 +69,7 @@ def _waves(white: Tensor, waves: int) -> Tensor:
 
 
 def _nearest(p: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared distances [n, 2] on the unit torus to the two nearest of the jittered grid's seeds, and the nearest's number [n]."""
+    """Squared distances [n, 2] on the unit torus to the two nearest seeds of the jittered grid, and the nearest's number [n]."""
     home = (p * CELLS).long()
     around = torch.stack(torch.meshgrid(*[torch.arange(-1, 2, device=p.device)] * 3, indexing="ij"), -1).reshape(-1, 3)
     i, j, k = ((home[:, None] + around) % CELLS).unbind(-1)
@@ -137,9 +137,11 @@ class Surface:
         """The same of four octaves: rough, with features of 1/frequency down to an eighth of it."""
         return _look_up(self.volumes.fbm, self._at(frequency, stretch), period=ROUGH_WAVES)
 
-    def cells(self, frequency: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    def cells(
+        self, frequency: float = 1.0, *, stretch: tuple[float, float, float] = (1, 1, 1)
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Voronoi cells of about 1/frequency: distance to the seed, distance to the border (both in cells), identity in 0…1."""
-        q = self._at(frequency, (1, 1, 1))
+        q = self._at(frequency, stretch)
         d = _look_up(self.volumes.distance, q, period=CELLS)
         return d[..., 0], d[..., 1], _look_up(self.volumes.cell, q, period=CELLS, mode="nearest")[..., 0]
 
