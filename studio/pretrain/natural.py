@@ -109,7 +109,7 @@ def moss(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 
 def grass(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Upright blades: noise drawn out along y in two layers, tips lit, roots dark."""
-    n = s.noise(4.0, stretch=(1, 0.11, 1))
+    n = s.noise(4.6, stretch=(1, 0.11, 1))
     far = s.noise(6.5, stretch=(1, 0.13, 1))[..., 0]
     blade = torch.maximum(ramp(n[..., 0], -0.8, 0.9), 0.8 * ramp(far, -0.6, 1.0))
     tip = ramp(n[..., 1] + blade, 0.9, 2.0)
@@ -159,8 +159,8 @@ def leopard(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     centre = s.cells(1.0)[0]
     n = s.noise(2.0)
     r = centre + 0.035 * n[..., 0]
-    ring = 0.085 + 0.05 * n[..., 1] - (r - 0.29).abs()
-    return mix(mix(a, toned(a, a.new_tensor(0.68)), s.edge(0.27 - r)), b, s.edge(ring)), flat(s)
+    ring = 0.09 + 0.045 * n[..., 1] - (r - 0.33).abs()
+    return mix(mix(a, toned(a, a.new_tensor(0.68)), s.edge(0.3 - r)), b, s.edge(ring)), flat(s)
 
 
 def giraffe(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
@@ -200,7 +200,7 @@ def metal(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 
 def brushed(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Fine scratches around the vertical."""
-    line = s.fbm(2.5, stretch=(0.02, 2.2, 0.02))
+    line = s.fbm(4.0, stretch=(0.02, 2.2, 0.02))
     return rougher(toned(a, 0.94 + 0.13 * line[..., 0]), 0.06 * line[..., 1]), 0.5 + 0.03 * line[..., 0]
 
 
@@ -218,7 +218,7 @@ def patina(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Copper a under verdigris b that gathers in blotches and runs down."""
     n, run = s.fbm(0.8), s.fbm(1.4, stretch=(1, 0.3, 1))[..., 1]
     green = toned(b, 0.92 + 0.14 * run)
-    grown = ramp(n[..., 0] + 0.5 * run + 0.35, -0.25, 0.35)
+    grown = ramp(n[..., 0] + 0.5 * run + 0.6, -0.25, 0.35)
     return mix(toned(a, 0.92 + 0.08 * n[..., 1]), green, grown), 0.48 + 0.06 * grown
 
 
@@ -233,7 +233,7 @@ def wood(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 def splatter(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Round drops of many sizes: cells of three sizes, most of them empty; b and c in turn."""
     on, second = torch.zeros_like(s.p[..., 0]), torch.zeros_like(s.p[..., 0])
-    for frequency, share in ((0.8, 0.5), (1.9, 0.42)):
+    for frequency, share in ((0.9, 0.7), (2.0, 0.55)):
         centre, _, number = s.cells(frequency)
         ragged = 0.03 * s.noise(2.5)[..., 0]
         drop = s.edge(torch.where(number < share, 0.16 + 0.26 * number / share - centre + ragged, -1.0) / frequency)
