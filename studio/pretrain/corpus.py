@@ -41,6 +41,7 @@ WRAPS = (
 )  # fmt: skip
 FILLERS = ("detailed", "realistic", "beautiful", "high quality", "colorful", "bright", "clean", "seamless", "handmade")
 WITH_EFFECT, WITH_STYLE, WITH_SIZE, WITH_FILLER, WITH_LEAF = 0.42, 0.2, 0.3, 0.05, 0.12
+FINISH = 0.25  # work-space length of the unit in which styles and effects are drawn
 AGAIN = 1.0 / 1.1, 1.0, 1.1  # few scales, offsets and places per pattern: less to guess in the first, blind denoising step
 PLACES = tuple(tuple(random.Random(k).uniform(0, 16) for _ in range(3)) for k in range(16))
 
@@ -224,43 +225,39 @@ def paint(samples: Sequence[Sample], rigs: Tensor, volumes: Volumes, *, pixel: f
     side by side are painted together."""
     B, V, C, H, W = rigs.shape
     out = torch.empty(B, V, 6, H, W, device=rigs.device)
+    rows = torch.tensor([[*s.a, *s.b, *s.c, *s.over, s.scale, *s.offset, *s.place, s.amount] for s in samples])
+    if rigs.is_cuda:  # so that nothing below makes the host wait for the device
+        rows = rows.pin_memory()
+    told = rows.to(rigs.device, non_blocking=True).unsqueeze(1)
     i = 0
     while i < B:
         j = i + 1
         while j < B and samples[j].material == samples[i].material:
             j += 1
         points = rigs[i:j].float().movedim(2, -1).reshape(j - i, V * H * W, C)
-        coat = _coat(samples[i:j], points, volumes, pixel)
+        coat = _coat(samples[i:j], points, told[i:j], volumes, pixel)
         out[i:j] = coat.view(j - i, V, H, W, 6).movedim(-1, 2)
         i = j
     return out.mul_(rigs[:, :, effects.MASK : effects.MASK + 1])
 
 
-def _coat(group: Sequence[Sample], rig: Tensor, volumes: Volumes, pixel: float) -> Tensor:
-    """One material's objects: rigs [B, M, 9] → [B, M, 6]."""
-
-    def told(what: str, of: Sequence[Sample] = group) -> Tensor:
-        return torch.tensor([getattr(s, what) for s in of], device=rig.device, dtype=rig.dtype).view(len(of), 1, -1)
-
-    def surface(of: slice | list[int], scale: Tensor, offset: Tensor, place: Tensor) -> Surface:
-        return Surface(rig[of, :, effects.POSITION], rig[of, :, effects.NORMAL], scale, offset, place, volumes, pixel)
-
-    s = surface(slice(None), told("scale"), told("offset"), told("place"))
-    ink, height = MATERIALS[group[0].material].paint(s, told("a"), told("b"), told("c"))
-    coat = torch.cat([ink.expand(*height.shape, 5), height.unsqueeze(-1)], -1)
-    for what in ("style", "effect"):
-        for name in dict.fromkeys(getattr(x, what) for x in group if getattr(x, what)):
-            of = [k for k, x in enumerate(group) if getattr(x, what) == name]
-            some = [group[k] for k in of]
-            part = coat[of].clamp(0, 1)
-            here = surface(of, torch.full_like(told("scale", some), 0.25), 0 * told("offset", some), told("place", some))
-            if what == "style":
-                ink, height = styles.STYLES[name][0](here, part[..., :5], part[..., 5])
-            else:
-                amount = told("amount", some)[..., 0]
-                ink, height = effects.lay(name, here, (part[..., :5], part[..., 5]), rig[of], told("over", some), amount)
-            coat[of] = torch.cat([ink, height.unsqueeze(-1)], -1)
-    return coat.clamp_(0, 1)
+def _coat(group: Sequence[Sample], rig: Tensor, told: Tensor, volumes: Volumes, pixel: float) -> Tensor:
+    """One material's objects: rigs [B, M, 9] and their samples' numbers [B, 1, 28] → [B, M, 6]."""
+    a, b, c, over, scale, offset, place, amount = told.split((5, 5, 5, 5, 1, 3, 3, 1), -1)
+    p, n = (rig[..., what].contiguous() for what in (effects.POSITION, effects.NORMAL))
+    ink, height = MATERIALS[group[0].material].paint(Surface(p, n, scale, offset, place, volumes, pixel), a, b, c)
+    coat = torch.cat([ink.expand(*height.shape, 5), height.unsqueeze(-1)], -1).clamp_(0, 1)
+    for k, x in enumerate(group):
+        k = slice(k, k + 1)
+        if x.style or x.effect:
+            here = Surface(p[k], n[k], torch.full_like(scale[k], FINISH), 0 * offset[k], place[k], volumes, pixel)
+            ink, height = coat[k, :, :5], coat[k, :, 5]
+            if x.style:
+                ink, height = styles.STYLES[x.style][0](here, ink, height)
+            if x.effect:
+                ink, height = effects.lay(x.effect, here, (ink, height), rig[k], over[k], amount[k, 0])
+            coat[k] = torch.cat([ink, height.unsqueeze(-1)], -1).clamp_(0, 1)
+    return coat
 
 
 # -- words ------------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from studio.errors import StudioError, nearest
 from studio.pretrain.patterns import Coat
-from studio.pretrain.solid import Surface, mix, ramp, scattered, toned
+from studio.pretrain.solid import Surface, constant, mix, ramp, scattered, toned
 
 POSITION, NORMAL, MASK, CURVATURE, OPENNESS = slice(0, 3), slice(3, 6), 6, 7, 8
 """Channels of a rig."""
@@ -74,7 +74,7 @@ def _streaks(f: Facts) -> Tensor:
     """Drips from the top: every other column by a hash, of hashed length, narrow with a round, thicker end."""
     t = f.along / STREAK
     column = torch.floor(t)
-    chance, length = scattered(column), scattered(column, column.new_tensor(5.0))
+    chance, length = scattered(column), scattered(column, constant(column, 5.0))
     below = (1 - 0.2 - 0.65 * length) - f.height  # negative above the drip's end
     width = 0.15 + 0.13 * torch.exp(-((below + 0.02) / 0.05).square())
     x = (t - column - 0.5).abs()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from studio.pretrain.patterns import Coat, band, flat
-from studio.pretrain.solid import Surface, mix, ramp, rougher, scattered, toned
+from studio.pretrain.solid import Surface, constant, mix, ramp, rougher, scattered, toned
 
 # -- stone ------------------------------------------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ def leopard(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     n = s.noise(2.0)
     r = centre + 0.035 * n[..., 0]
     ring = 0.09 + 0.045 * n[..., 1] - (r - 0.33).abs()
-    return mix(mix(a, toned(a, a.new_tensor(0.68)), s.edge(0.3 - r)), b, s.edge(ring)), flat(s)
+    return mix(mix(a, toned(a, constant(a, 0.68)), s.edge(0.3 - r)), b, s.edge(ring)), flat(s)
 
 
 def giraffe(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
@@ -171,7 +171,7 @@ def giraffe(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 
 def camouflage(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     n = s.noise(0.8) + 0.35 * s.noise(1.9)
-    ink = mix(a, toned(a, a.new_tensor(0.52)), s.edge(0.5 * (n[..., 0] - 0.4)))
+    ink = mix(a, toned(a, constant(a, 0.52)), s.edge(0.5 * (n[..., 0] - 0.4)))
     ink = mix(ink, b, s.edge(0.5 * (n[..., 1] - 0.5)))
     return mix(ink, c, s.edge(0.5 * (n[..., 2] - 0.95))), flat(s)
 

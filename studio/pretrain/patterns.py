@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from studio.pretrain.solid import Surface, mix, scattered, toned
+from studio.pretrain.solid import Surface, constant, mix, scattered, toned
 
 Coat = tuple[Tensor, Tensor]
 """Ink [B, M, 5] and height [B, M], neither clamped."""
@@ -117,7 +117,7 @@ def planks(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     board, number, dome = _laid(s, long=4.0, shift=0.37, gap=0.035)
     grain = s.fbm(1.2, stretch=(0.25, 4.0, 0.25))[..., 0]
     wood = toned(a, 1 + 0.42 * (number - 0.5) + 0.13 * grain)
-    return mix(toned(a, wood.new_tensor(0.22)), wood, board), 0.25 + 0.3 * board + 0.05 * dome + 0.03 * grain
+    return mix(toned(a, constant(wood, 0.22)), wood, board), 0.25 + 0.3 * board + 0.05 * dome + 0.03 * grain
 
 
 def plaid(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
@@ -142,7 +142,7 @@ def weave(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     profile, across = _threads(s, over)
     fibre = 0.07 * torch.cos(across * 9)
     ink = toned(mix(a, b, over), (0.32 + 0.72 * profile + fibre).clamp(max=1.1))
-    return mix(toned(a, profile.new_tensor(0.15)), ink, s.edge(0.45 * (0.94 - across))), 0.15 + 0.6 * profile
+    return mix(toned(a, constant(profile, 0.15)), ink, s.edge(0.45 * (0.94 - across))), 0.15 + 0.6 * profile
 
 
 def carbon(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
@@ -204,7 +204,7 @@ def circuit(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     pad = s.edge(torch.where(ends < 2, 0.26, 0.0) - r)
     hole = s.edge(torch.where(ends < 2, 0.11, -1.0) - r)
     ink = mix(mix(a, b, trace), c, pad)
-    return mix(ink, toned(a, u.new_tensor(0.2)), hole), 0.45 + 0.1 * torch.maximum(trace, pad) - 0.3 * hole
+    return mix(ink, toned(a, constant(u, 0.2)), hole), 0.45 + 0.1 * torch.maximum(trace, pad) - 0.3 * hole
 
 
 def _shingled(s: Surface, rows: float) -> Tensor:

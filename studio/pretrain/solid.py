@@ -8,7 +8,7 @@ stripe is metal and the plaster beside it is not.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 import torch.nn.functional as F
@@ -79,6 +79,16 @@ def _nearest(p: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
     return d2, number.gather(1, which[:, :1])[:, 0]
 
 
+@cache
+def _constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(values, device=device, dtype=dtype)
+
+
+def constant(like: Tensor, *values: float) -> Tensor:
+    """The values [n], kept on the device of `like`: copying them anew would make a GPU wait."""
+    return _constant(values, like.device, like.dtype)
+
+
 def _wrapped(volume: Tensor) -> Tensor:
     """[C, r, r, r] indexed x, y, z → [1, C, r+1, r+1, r+1] indexed z, y, x as grid_sample wants it, first samples repeated."""
     v = volume.permute(0, 3, 2, 1)
@@ -116,7 +126,7 @@ class Surface:
 
         Where x and z have the same offset, motifs that are symmetric in u meet without a break at the corners of round bodies.
         """
-        axis = (self.n.abs() * self.n.new_tensor([1, 0.6, 1])).argmax(-1)
+        axis = (self.n.abs() * constant(self.n, 1, 0.6, 1)).argmax(-1)
         x, y, z = self.q.unbind(-1)
         return torch.where(axis == 0, z, x), torch.where(axis == 1, z, y)
 
@@ -127,7 +137,7 @@ class Surface:
 
     def edge(self, distance: Tensor) -> Tensor:
         """0 where the distance (pattern units) is negative, 1 where positive, softened over about one pixel."""
-        return torch.addcmul(distance.new_tensor(0.5), distance, self.size / (1.5 * self.pixel)).clamp_(0, 1)
+        return torch.addcmul(constant(distance, 0.5), distance, self.size / (1.5 * self.pixel)).clamp_(0, 1)
 
     def noise(self, frequency: float = 1.0, *, stretch: tuple[float, float, float] = (1, 1, 1)) -> Tensor:
         """Three independent smooth noises of unit variance [B, M, 3], about `frequency` features per pattern unit."""
@@ -146,11 +156,11 @@ class Surface:
         return d[..., 0], d[..., 1], _look_up(self.volumes.cell, q, period=CELLS, mode="nearest")[..., 0]
 
     def _at(self, frequency: float, stretch: tuple[float, float, float]) -> Tensor:
-        return torch.addcmul(self.place, self.p, frequency / self.scale * self.p.new_tensor(stretch))
+        return torch.addcmul(self.place, self.p, frequency / self.scale * constant(self.p, *stretch))
 
     def ink(self, red: float, green: float, blue: float, *, roughness: float = 0.6, metallic: float = 0.0) -> Tensor:
         """A fixed ink [5]."""
-        return self.p.new_tensor([red, green, blue, roughness, metallic])
+        return constant(self.p, red, green, blue, roughness, metallic)
 
 
 def ramp(x: Tensor, lo: float, hi: float) -> Tensor:
@@ -166,13 +176,13 @@ def mix(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
 
 def toned(a: Tensor, tone: Tensor) -> Tensor:
     """Ink a [..., 5] with its base colour times `tone` [B, M]."""
-    colour = a * a.new_tensor([1, 1, 1, 0, 0])
+    colour = a * constant(a, 1, 1, 1, 0, 0)
     return torch.addcmul(a, colour, tone.unsqueeze(-1) - 1)
 
 
 def rougher(a: Tensor, by: Tensor) -> Tensor:
     """Ink a [B, M, 5] with `by` [B, M] added to its roughness."""
-    return torch.addcmul(a, a.new_tensor([0, 0, 0, 1.0, 0]), by.unsqueeze(-1))
+    return torch.addcmul(a, constant(a, 0, 0, 0, 1.0, 0), by.unsqueeze(-1))
 
 
 def scattered(*values: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from studio.pretrain.patterns import Coat
-from studio.pretrain.solid import Surface, mix, ramp, toned
+from studio.pretrain.solid import Surface, constant, mix, ramp, toned
 
 Style = Callable[[Surface, Tensor, Tensor], Coat]
 
@@ -28,7 +28,7 @@ def faded(s: Surface, ink: Tensor, height: Tensor) -> Coat:
     """Half of the saturation and contrast gone, bleached towards a warm grey."""
     rgb = ink[..., :3]
     grey = rgb.mean(-1, keepdim=True)
-    bleached = 0.42 * rgb + 0.22 * grey + 0.36 * rgb.new_tensor([0.84, 0.81, 0.76])
+    bleached = 0.42 * rgb + 0.22 * grey + 0.36 * constant(rgb, 0.84, 0.81, 0.76)
     return torch.cat([bleached, torch.lerp(ink[..., 3:4], torch.full_like(grey, 0.85), 0.5), ink[..., 4:]], -1), height
 
 
