@@ -82,7 +82,8 @@ class MultiView(Painter):
         with torch.no_grad():
             text = self.network.text(torch.tensor(tokens, device=like.device))
         geometry = geometry.to(like.device, like.dtype)
-        return Scene(len(geometry), text, geometry, geometry[:, MASK : MASK + 1], baker if self.fused else None, self._weight(refused))
+        coupling, mask = baker if self.fused else None, geometry[:, MASK : MASK + 1]
+        return Scene(len(geometry), text, geometry, mask, coupling, self._weight(refused))
 
     def _weight(self, refused: str) -> float:
         """How far to go from the other prediction through the prompt's; 1 where the weights' own guidance w is what is asked.

@@ -1,9 +1,9 @@
 """Train the latents' autoencoder: `python -m studio.pretrain.autoencoder --out DIR [--minutes M] [--resume] [--compile]`.
 
-Pictures become 24 numbers for every 8×8 pixels; a decoder that sees the geometry at full resolution draws them again. Latents have
-zero mean and unit variance (a batch norm without weights), and the decoder learns under added noise, so that it forgives what a
-denoiser leaves. The loss is the absolute error of all channels and of their differences between neighbours, which blur increases.
-Writes `autoencoder.pt`, from which `train --arm latent` takes the encoder and the frozen decoder.
+Pictures become 24 numbers for every 8×8 pixels; a decoder that sees the geometry at full resolution draws them again. Latents
+have zero mean and unit variance (a batch norm without weights), and the decoder learns under added noise, so that it forgives
+what a denoiser leaves. The loss is the absolute error of all channels and of their differences between neighbours, which blur
+increases. Writes `autoencoder.pt`, from which `train --arm latent` takes the encoder and the frozen decoder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from studio.errors import StudioError
 from studio.generators._network import MASK, Decoder, Residual, Size
 from studio.pretrain.batches import Batches
-from studio.pretrain.session import Ranks, options, rate, run
+from studio.pretrain.lit import save_sheet
+from studio.pretrain.session import Ranks, compiled, options, rate, run
 
 WEIGHTS = (1.0, 1.0, 1.0, 0.5, 0.5, 0.5)  # of the channels in the loss
 NOISE = 0.25  # at most, of a latent's standard deviation
@@ -74,8 +75,8 @@ class Training:
             self.seconds, self.device_seconds = saved["seconds"], saved["device_seconds"]
         ranks.same((self.encoder, self.decoder))
         if args.compile:
-            self.encoder.compile()
-            self.decoder.compile()
+            compiled(self.encoder)
+            compiled(self.decoder)
         self.batches = Batches(args, ranks, seed=1_000 + self.step)
 
     def pass_through(self, x: Tensor, geometry: Tensor, *, noise: float) -> Tensor:
@@ -107,8 +108,6 @@ class Training:
 
     def preview(self) -> None:
         """Truth and what the autoencoder makes of it, side by side; and its signal-to-noise ratio on shapes held out."""
-        from studio.pretrain.evaluate import save_sheet
-
         batch = self.batches.held(8, 4, seed=5)
         x, geometry = batch.flat()
         mask = geometry[:, MASK : MASK + 1]
@@ -123,7 +122,7 @@ class Training:
         pairs = torch.stack([x, drawn], 1)[::4].flatten(0, 1)[:, :3] * 0.5 + 0.5
         shown = mask[::4].repeat_interleave(2, 0)
         rows = [(pairs[i : i + 2], shown[i : i + 2]) for i in range(0, len(pairs), 2)]
-        save_sheet(rows, self.out / "autoencoder.png", shown=2, columns=4)
+        save_sheet(rows, self.out / "autoencoder.png", columns=4)
 
 
 def restore(encoder: Encoder, decoder: Decoder, folder: Path, device: torch.device) -> dict:

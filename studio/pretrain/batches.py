@@ -19,7 +19,7 @@ from studio.words import Vocabulary
 
 MASK = 6  # of the geometry's channels
 HELD_OUT = 16  # rigs that nothing is trained on
-RINGS = (4, 5, 6, 7, 8)  # views that a batch's objects may have
+RINGS = (4, 6, 8)  # views that a batch's objects may have; each is one more shape to compile
 VIEW_PX = 256
 
 
@@ -88,7 +88,7 @@ class Batches:
     def draw(self, objects: int, views: int) -> Batch:
         """Random shapes, freshly painted, `views` views of each."""
         chosen = torch.randint(len(self.rigs), (objects,), generator=self.generator).to(self.device)
-        order = torch.randperm(self.rigs.shape[1], generator=self.generator)[:views].to(self.device)
+        order = torch.randperm(views, generator=self.generator).to(self.device)  # the first views of a rig are well spread
         geometry = turned(self.rigs[chosen[:, None], order], generator=self.generator)
         samples = sorted(corpus.draw(self.random, objects), key=lambda s: s.material)  # like materials are painted in one go
         return self.painted(samples, geometry)

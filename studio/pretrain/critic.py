@@ -26,7 +26,7 @@ from studio.pretrain import critic_report
 from studio.pretrain.batches import MASK, Batches
 from studio.pretrain.degrade import degraded
 from studio.pretrain.lit import lit
-from studio.pretrain.session import Ranks, options, rate, run
+from studio.pretrain.session import Ranks, compiled, options, rate, run
 
 WHICH = {"patina": (CONVOLUTIONS, 11), "judge": (PATCHES, 23)}  # size, and the seed of weights and data
 SKIES = ("softbox", "white")
@@ -36,15 +36,15 @@ AVERAGED = 0.999
 TELLING = 0.02  # mean difference from which on a damaged picture must be told from its clean self
 
 
-def shown(batch_pictures: Tensor, geometry: Tensor, *, lit_up: Tensor, sky: environment.Environment, exposure: float) -> Tensor:
+def shown(pictures: Tensor, geometry: Tensor, *, lit_up: Tensor, sky: environment.Environment, exposure: float) -> Tensor:
     """Channels [N, 6, h, w] as a person may see them [N, 3, h, w]: lit where `lit_up` [N], bare base colour elsewhere."""
-    out = batch_pictures[:, :3].clone()
-    out[lit_up] = lit(batch_pictures[lit_up], geometry[lit_up], sky, exposure_ev=exposure).to(out.dtype)
+    out = pictures[:, :3].clone()
+    out[lit_up] = lit(pictures[lit_up], geometry[lit_up], sky, exposure_ev=exposure).to(out.dtype)
     return out
 
 
 def backgrounds(like: Tensor) -> Tensor:
-    """Random backgrounds in the shape of [N, 3, h, w]: one colour, often grey, with a fall from top to bottom and a little noise."""
+    """Random backgrounds in the shape of [N, 3, h, w]: a colour, often grey, a fall from top to bottom, a little noise."""
     n, _, h, _w = like.shape
     colour = torch.rand(n, 3, 1, 1, device=like.device)
     grey = torch.rand(n, 1, 1, 1, device=like.device) < 0.6
@@ -77,7 +77,7 @@ class Training:
             self._restore()
         ranks.same((self.net, self.average))
         if args.compile:
-            self.net.picture.compile()
+            compiled(self.net.picture)
         torch.manual_seed(seed + 1_009 * self.step + ranks.rank)
         self.skies = [environment.load(name).to(self.device) for name in SKIES]
         if ranks.first:
@@ -89,12 +89,13 @@ class Training:
         self.average.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.heat.data.copy_(saved["heat"])
-        self.step, self.since, self.seconds, self.device_seconds = (saved[k] for k in ("step", "since", "seconds", "device_seconds"))
+        self.step, self.since = saved["step"], saved["since"]
+        self.seconds, self.device_seconds = saved["seconds"], saved["device_seconds"]
         self.batches.random.seed(self.args.seed + self.step)
         self.batches.generator.manual_seed(self.args.seed + self.step)
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor, list[str]]:
-        """Surfaces [N, 3, px, px] before any background, masks [N, 1, px, px], the row of each picture's caption [N], captions."""
+        """Surfaces [N, 3, px, px] before any background, masks [N, 1, px, px], each picture's caption [N], captions."""
         g, views = self.batches.generator, 2
         drawn = self.batches.draw(self.args.objects, views)
         pictures, geometry = drawn.pictures.flatten(0, 1), drawn.geometry.flatten(0, 1)
@@ -114,7 +115,9 @@ class Training:
         seen = mask.mean((1, 2, 3)) > 0.05  # a crop may have missed the object
         return (cut[:, :3] / mask.clamp(min=1e-3))[seen], mask[seen], owner[seen], [s.caption for s in drawn.samples]
 
-    def loss(self, x: Tensor, bad: Tensor, told: Tensor, owner: Tensor, text: Tensor, same: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def loss(
+        self, x: Tensor, bad: Tensor, told: Tensor, owner: Tensor, text: Tensor, same: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Contrast, quality, and how often the right caption is the best, of pictures x [N, 3, px, px] and damaged copies.
 
         `told` [N] is 1 where the damage shows; text [B, D] are the captions' vectors, same [B, B] tells equal captions.

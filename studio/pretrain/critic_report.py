@@ -1,4 +1,4 @@
-"""What a critic is worth: the right caption among 64, clean against damaged, and whether another critic follows where it leads."""
+"""What a critic is worth: the right caption among 64, clean against damaged, and whether another follows where it leads."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def rounds_of(batches: Batches, rounds: int) -> Iterator[tuple[list[corpus.Sampl
 
 @torch.no_grad()
 def measured(eye: TwoTowers, batches: Batches, *, rounds: int) -> str:
-    """Top-1 among AMONG captions of one picture and of the mean over VIEWS; share of clean pictures that beat each damaged self."""
+    """Top-1 among AMONG captions of one picture and of the mean over VIEWS; share of clean pictures that beat damaged selves."""
     single, joint = [], []
     beaten: dict[str, list[float]] = {name: [] for name in KINDS}
     for samples, pictures, mask in rounds_of(batches, rounds):

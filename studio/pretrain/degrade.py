@@ -1,5 +1,5 @@
-"""Pictures made worse on purpose, for critics that must tell workmanship: blurred, noisy, banded, over-saturated, broken at a seam,
-washed out. Each takes pictures [N, 3, h, w] sRGB, their mask [N, 1, h, w] and strengths [N, 1, 1, 1] in 0…1."""
+"""Pictures made worse on purpose, for critics that must tell workmanship: blurred, noisy, banded, over-saturated, broken at a
+seam, washed out. Each takes pictures [N, 3, h, w] sRGB, their mask [N, 1, h, w] and strengths [N, 1, 1, 1] in 0…1."""
 
 from __future__ import annotations
 

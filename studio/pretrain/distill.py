@@ -1,15 +1,14 @@
 """Put guidance into the weights and halve the steps: `python -m studio.pretrain.distill --weights DIR --out DIR [--minutes M]`.
 
 First the student learns to say at once what the guided teacher says with two passes, ∅ + w·(c − ∅), at every time (2210.03142,
-stage one; w is fixed). Then, once for each halving, it learns where two of the teacher's steps lead in one of its own (2202.00512)
-on the very grid of times that painting uses. The last student paints in as few passes as it has steps. `--weights` is a folder as
-`train` leaves it in `DIR/mini`; the result in `OUT/mini` has the same form.
+stage one; w is fixed). Then, once for each halving, it learns where two of the teacher's steps lead in one of its own
+(2202.00512) on the very grid of times that painting uses. The last student paints in as few passes as it has steps. `--weights`
+is a folder as `train` leaves it in `DIR/mini`; the result in `OUT/mini` has the same form.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import math
 import time
 from dataclasses import replace
@@ -23,7 +22,7 @@ from studio.generators._multiview import MultiView
 from studio.generators._network import Denoiser
 from studio.generators._schedule import alpha_bar
 from studio.pretrain import train
-from studio.pretrain.session import Ranks, options, run
+from studio.pretrain.session import Ranks, compiled, options, run
 
 GUIDANCE = 2.0
 SHARE = 0.4  # of the minutes for guidance; the halvings share the rest evenly
@@ -74,7 +73,7 @@ class Training(train.Training):
         self.net.size = self.average.size = self.size
         self.teacher = student.eval().requires_grad_(False)
         if args.compile:
-            self.teacher.compile()
+            compiled(self.teacher)
         self.halvings = int(math.log2(args.start_steps // args.end_steps))
         self.stage = self.stage_at(self.spent())
         if self.stage > 0:
@@ -120,7 +119,8 @@ class Training(train.Training):
         t = t.repeat_interleave(views)
         noisy = mixed(x0, torch.randn_like(x0), t, shift=shift)
         with torch.no_grad():
-            goal = self.guided(noisy, geometry, t, tokens, views) if self.stage == 0 else self.two(noisy, geometry, t, tokens, views)
+            aim = self.guided if self.stage == 0 else self.two
+            goal = aim(noisy, geometry, t, tokens, views)
         guess = self.predict(noisy, geometry, t, tokens, views)
         error = ((guess.float() - goal).square() * mask).reshape(B, -1).sum(1)
         error = error / mask.expand_as(x0).reshape(B, -1).sum(1).clamp(min=1)
@@ -163,7 +163,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--guidance", type=float, default=GUIDANCE, help="the scale that goes into the weights")
     p.add_argument("--start-steps", type=int, default=16, help="steps that the first halving starts from, a power of two")
     p.add_argument("--end-steps", type=int, default=4, help="steps that are left, a power of two")
-    p.add_argument("--pictures", type=int, default=240, help="pictures per step and device, of objects with 4 to 8 views each")
+    p.add_argument("--pictures", type=int, default=192, help="pictures per step and device, of objects with 4 to 8 views each")
     p.add_argument("--previews", type=int, default=len(train.PREVIEWED), help="prompts on the preview sheet")
     args = p.parse_args(argv)
     ranks = Ranks.join(args.device)

@@ -17,6 +17,7 @@ from torch import Tensor
 from studio.errors import StudioError
 from studio.generators._weights import halved, restored, shards
 
+
 def save(folder: Path, states: dict[str, dict[str, Tensor]], facts: dict[str, Any]) -> None:
     """Write the states by name, and the facts that go with them (`step` among them)."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,5 +45,6 @@ def load(folder: Path, names: tuple[str, ...]) -> tuple[dict[str, dict[str, Tens
             if (name := file.rsplit("-", 2)[0]) in states:
                 states[name].update(restored(load_file(folder / file)))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise StudioError(f"The light checkpoint in {folder} cannot be read: {error}.", "Fetch all of its files again.") from error
+        problem = f"The light checkpoint in {folder} cannot be read: {error}."
+        raise StudioError(problem, "Fetch all of its files again.") from error
     return states, facts

@@ -1,6 +1,9 @@
-"""Painted pictures under a sky, straight from the geometry they show: for previews, and for critics that must know lit surfaces."""
+"""Painted pictures under a sky, straight from the geometry they show, for previews and for critics; and sheets of pictures."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -37,3 +40,15 @@ def lit(pictures: Tensor, geometry: Tensor, environment: Environment, *, exposur
     shown = srgb_from_linear(filmic(light * 2.0**exposure_ev))
     out = torch.zeros(*mask.shape, 3, device=shown.device, dtype=shown.dtype)
     return out.index_put((mask,), shown).movedim(-1, 1)
+
+
+def save_sheet(rows: Sequence[tuple[Tensor, Tensor]], path: Path, *, columns: int) -> None:
+    """A PNG of `columns` strips a line; a strip is pictures [V, 3, h, w] side by side with their masks [V, 1, h, w], on grey."""
+    from PIL import Image
+
+    strips = [torch.cat(list(p * m + 0.75 * (1 - m)), -1).float().cpu() for p, m in rows]
+    strips += [torch.full_like(strips[0], 0.75)] * (-len(strips) % columns)
+    lines = [torch.cat(strips[i : i + columns], -1) for i in range(0, len(strips), columns)]
+    pixels = torch.cat(lines, -2).clamp(0, 1).mul(255).round().byte().movedim(0, -1).numpy()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)

@@ -1,8 +1,8 @@
 """One training session: the ranks of a distributed run, its clock and signals, its log and its checkpoints.
 
-Whatever is trained is a `Task`; `run` advances it until its minutes are used up, the session's are, or a signal arrives, and saves
-in between. Started by `torchrun`, every process is a rank with its own card and its own data; gradients are averaged over ranks
-after each backward pass, so all ranks hold the same weights and rank 0 alone writes.
+Whatever is trained is a `Task`; `run` advances it until its minutes are used up, the session's are, or a signal arrives, and
+saves in between. Started by `torchrun`, every process is a rank with its own card and its own data; gradients are averaged over
+ranks after each backward pass, so all ranks hold the same weights and rank 0 alone writes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+import torch._dynamo
 import torch.distributed as dist
 from torch import Tensor, nn
 
@@ -87,6 +88,13 @@ class Ranks:
         found = torch.tensor(number, device=self.device)
         dist.all_reduce(found, dist.ReduceOp.MAX)
         return int(found)
+
+
+def compiled(module: nn.Module) -> None:
+    """Compile in place, once for each shape; what the compiler cannot do it leaves to the plain program."""
+    torch._dynamo.config.suppress_errors = True
+    torch._dynamo.config.automatic_dynamic_shapes = False  # shapes are few, and programs for any shape are slow
+    module.compile()
 
 
 class Task(Protocol):

@@ -1,9 +1,10 @@
 """Train `mini` from scratch: `python -m studio.pretrain.train --arm pixel --out DIR [--minutes M] [--resume] [--compile]`.
 
-The loss is the masked squared error of the predicted clean pictures (or latents), weighted by min(1 + SNR, 5) (2303.09556 caps the
-SNR alike), over uniform times; objects have 4 to 8 views. `torchrun --nproc_per_node N -m studio.pretrain.train …` uses N cards.
-A run ends when its minutes are used up or on SIGTERM or Ctrl-C; either way it leaves a checkpoint from which `--resume` goes on,
-a light one (`DIR/light`) that can travel, the averaged weights as the studio loads them (`DIR/mini`) and sheets of pictures.
+The loss is the masked squared error of the predicted clean pictures (or latents), weighted by min(1 + SNR, 5) (2303.09556 caps
+the SNR alike), over uniform times; objects have 4 to 8 views. `torchrun --nproc_per_node N -m studio.pretrain.train …` uses N
+cards. A run ends when its minutes are used up or on SIGTERM or Ctrl-C; either way it leaves a checkpoint from which `--resume`
+goes on, a light one (`DIR/light`) that can travel, the averaged weights as the studio loads them (`DIR/mini`) and sheets of
+pictures.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from studio.generators._network import MASK, Denoiser, Size
 from studio.generators._schedule import alpha_bar
 from studio.pretrain import autoencoder, light
 from studio.pretrain.batches import VIEW_PX, Batch, Batches
-from studio.pretrain.lit import lit
-from studio.pretrain.session import Ranks, options, rate, run
+from studio.pretrain.lit import lit, save_sheet
+from studio.pretrain.session import Ranks, compiled, options, rate, run
 
 PIXEL = Size(
-    view_px=VIEW_PX, channels=(112, 160, 224), heads=(4, 5, 7), head_channels=32, head_layers=1, text_channels=192,
+    view_px=VIEW_PX, channels=(96, 160, 224), heads=(3, 5, 7), head_channels=32, head_layers=1, text_channels=192,
     text_layers=2, tokens=24, painted=6, geometry=9, waves=4,
 )  # fmt: skip
 ARMS = {"pixel": PIXEL, "latent": replace(PIXEL, latent=24, shift=0.25)}
@@ -71,7 +72,7 @@ class Training:
         ranks.same((self.net, self.average))
         self.averaged = [a for a, p in zip(self.average.parameters(), self.net.parameters(), strict=True) if p.requires_grad]
         if args.compile:
-            self.net.compile()
+            compiled(self.net)
         seed = args.seed + 1_009 * self.step + ranks.rank
         torch.manual_seed(seed)
         self.batches.random.seed(seed)
@@ -201,8 +202,6 @@ def write(folder: Path, network: Denoiser, words: tuple[str, ...], *, bits: int 
 
 def sheet(painter: MultiView, rigs: Tensor, path: Path, *, prompts: tuple[str, ...]) -> None:
     """Each prompt on one of the rigs [n, V, 9, h, w]: two views of its base colour, then the same lit."""
-    from studio.pretrain.evaluate import save_sheet
-
     sky, rows = environment.load("softbox"), []
     for i, prompt in enumerate(prompts):
         geometry = rigs[i % len(rigs), :6].float()
@@ -211,7 +210,7 @@ def sheet(painter: MultiView, rigs: Tensor, path: Path, *, prompts: tuple[str, .
             painted = painter.paint(scene, seed=i).float().clamp(0, 1)
         shown = torch.cat([painted[:2, :3], lit(painted[:2], geometry[:2], sky)])
         rows.append((shown, scene.mask[:2].repeat(2, 1, 1, 1)))
-    save_sheet(rows, path, shown=4, columns=4)
+    save_sheet(rows, path, columns=4)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -220,7 +219,7 @@ def main(argv: list[str] | None = None) -> None:
     options(p, minutes=60.0, peak=6e-4)
     p.add_argument("--arm", choices=sorted(ARMS), default="pixel", help="what is denoised")
     p.add_argument("--autoencoder", type=Path, default=None, help="folder with autoencoder.pt (OUT), for --arm latent")
-    p.add_argument("--pictures", type=int, default=240, help="pictures per step and device, of objects with 4 to 8 views each")
+    p.add_argument("--pictures", type=int, default=192, help="pictures per step and device, of objects with 4 to 8 views each")
     p.add_argument("--previews", type=int, default=len(PREVIEWED), help="prompts on the preview sheet")
     args = p.parse_args(argv)
     ranks = Ranks.join(args.device)
