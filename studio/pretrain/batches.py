@@ -57,8 +57,9 @@ def turned(rigs: Tensor, *, generator: torch.Generator) -> Tensor:
 class Batches:
     """An endless source of batches; each rank has its own shapes and its own random numbers."""
 
-    def __init__(self, args: argparse.Namespace, ranks: Ranks, *, seed: int = 0) -> None:
-        """`args`: `out`, `rigs`, `rigs_file` and `seed` of `session.options`. `seed` tells commands and sessions apart."""
+    def __init__(self, args: argparse.Namespace, ranks: Ranks, *, seed: int = 0, learning: bool = True) -> None:
+        """`args`: `out`, `rigs`, `rigs_file` and `seed` of `session.options`. `seed` tells commands apart.
+        Without `learning` only the shapes held out are kept."""
         start = time.time()
         self.device = ranks.device
         path = args.rigs_file or Path(args.out) / "rigs.npy"
@@ -67,7 +68,8 @@ class Batches:
             shapes.make_rigs(path, args.rigs + HELD_OUT, size_px=VIEW_PX)
         ranks.wait()
         rigs = shapes.make_rigs(path, args.rigs + HELD_OUT, size_px=VIEW_PX)
-        rows = [*range(ranks.rank, args.rigs, ranks.world), *range(args.rigs, args.rigs + HELD_OUT)]
+        own = range(ranks.rank, args.rigs, ranks.world) if learning else ()
+        rows = [*own, *range(args.rigs, args.rigs + HELD_OUT)]
         self.rigs = torch.empty((len(rows), *rigs.shape[1:]), dtype=torch.float16, device=self.device)
         for i in range(0, len(rows), 64):
             self.rigs[i : i + 64] = torch.from_numpy(rigs[rows[i : i + 64]]).to(self.device)

@@ -89,7 +89,7 @@ class Training:
         self.average.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.heat.data.copy_(saved["heat"])
-        self.step, self.since = saved["step"], saved["since"]
+        self.step = self.since = saved["step"]
         self.seconds, self.device_seconds = saved["seconds"], saved["device_seconds"]
         self.batches.random.seed(self.args.seed + self.step)
         self.batches.generator.manual_seed(self.args.seed + self.step)
@@ -177,7 +177,7 @@ class Training:
 
     def save(self) -> None:
         state = {"net": self.net.state_dict(), "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict()}
-        numbers = {"step": self.step, "since": self.since, "seconds": self.seconds, "device_seconds": self.device_seconds}
+        numbers = {"step": self.step, "seconds": self.seconds, "device_seconds": self.device_seconds}
         torch.save({**state, **numbers, "heat": self.heat.detach()}, self.out / "checkpoint.part")
         os.replace(self.out / "checkpoint.part", self.out / "checkpoint.pt")
         _weights.save(self.average, self.vocabulary.words, self.out / self.name)
@@ -199,7 +199,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.evaluate is None:
         run(Training(args, ranks), args, ranks, begun=begun)
         return
-    batches = Batches(args, ranks)
+    batches = Batches(args, ranks, learning=False)
     eyes = [_weights.load(folder) for folder in (Path(args.out) / args.which, args.evaluate)]
     for eye in eyes:
         eye.network.to(ranks.device)

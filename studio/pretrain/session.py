@@ -25,7 +25,7 @@ from torch import Tensor, nn
 AGREED = 10
 """Steps between two questions to all ranks whether to stop."""
 WARM = 300
-"""Steps over which the learning rate rises, at the start and after a resumption without the optimiser's state."""
+"""Steps over which the learning rate rises, at the start and after every resumption."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ class Ranks:
         if self.world > 1:
             for module in modules:
                 for t in (*module.parameters(), *module.buffers()):
-                    dist.broadcast(t.data, 0)
+                    plain = t.data.contiguous()
+                    dist.broadcast(plain, 0)
+                    t.data.copy_(plain)
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace every gradient by its mean over the ranks, in one message."""
@@ -167,6 +169,8 @@ def run(task: Task, args: argparse.Namespace, ranks: Ranks, *, begun: float) -> 
     ranks.wait()
     for s, handler in former.items():
         signal.signal(s, handler)
+    if ranks.world > 1:
+        dist.destroy_process_group()
     if ranks.first:
         spent = f"{task.seconds / 60:.1f} minutes, {task.device_seconds / 60:.1f} device minutes in all"
         print(f"{task.name} stopped at step {task.step} after {spent}; see {args.out}", flush=True)

@@ -102,8 +102,8 @@ class Training:
             return
         self.net.load_state_dict(saved["net"])
         self.average.load_state_dict(saved["average"])
-        self.step, self.seconds, self.device_seconds = saved["step"], saved["seconds"], saved["device_seconds"]
-        self.since = saved["since"] if whole.exists() else self.step
+        self.step = self.since = saved["step"]
+        self.seconds, self.device_seconds = saved["seconds"], saved["device_seconds"]
         if self.ranks.first:
             print(f"resumed at step {self.step} after {self.seconds / 60:.1f} minutes", flush=True)
 
@@ -181,7 +181,7 @@ class Training:
         """Whole and light checkpoints and averaged weights, each replaced whole."""
         states = {"net": self.net.state_dict(), "average": self.average.state_dict()}
         numbers = {"step": self.step, "seconds": self.seconds, "device_seconds": self.device_seconds}
-        whole = {**states, **numbers, "since": self.since, "optimizer": self.optimizer.state_dict()}
+        whole = {**states, **numbers, "optimizer": self.optimizer.state_dict()}
         torch.save(whole, self.out / "checkpoint.part")
         os.replace(self.out / "checkpoint.part", self.out / "checkpoint.pt")
         light.save(self.out / "light", states, numbers | {"arm": self.args.arm, "minutes": self.args.minutes})

@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--bits", type=int, choices=(8, 16), default=16, help="of the stored weights")
     args = p.parse_args(argv)
     ranks = Ranks.join(args.device)
-    batches, folders = Batches(args, ranks), list(args.weights)
+    batches, folders = Batches(args, ranks, learning=False), list(args.weights)
     if args.write is not None:
         network, vocabulary = _weights.load(folders[0])
         train.write(args.write, network, vocabulary.words, bits=args.bits)
