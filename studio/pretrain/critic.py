@@ -30,7 +30,8 @@ from studio.pretrain.session import Ranks, compiled, options, rate, run
 
 WHICH = {"patina": (CONVOLUTIONS, 11), "judge": (PATCHES, 23)}  # size, and the seed of weights and data
 SKIES = ("softbox", "white")
-PUSHED = 12 / 255  # adversarial noise at most, per channel
+PUSHED = 12 / 255  # adversarial noise at most, per channel; it grows between these shares of the time: fitting comes first
+GROWING = (0.1, 0.5)
 HOTTEST = 50.0  # inverse temperature of the contrastive loss at most
 AVERAGED = 0.999
 TELLING = 0.02  # mean difference from which on a damaged picture must be told from its clean self
@@ -137,7 +138,11 @@ class Training:
 
     def pushed(self, x: Tensor, bad: Tensor, *rest: Tensor) -> Tensor:
         """Noise [N, 3, px, px] that raises the loss of the first half of the pictures; none for the others."""
-        reach = PUSHED * torch.rand(len(x), 1, 1, 1, device=x.device)
+        spent = self.seconds / (60 * self.args.minutes)
+        grown = min(1.0, (spent - GROWING[0]) / (GROWING[1] - GROWING[0]))
+        if grown <= 0:
+            return torch.zeros_like(x)
+        reach = grown * PUSHED * torch.rand(len(x), 1, 1, 1, device=x.device)
         reach[len(x) // 2 :] = 0
         noise = (torch.rand_like(x) * 2 - 1) * reach
         for _ in range(2):
