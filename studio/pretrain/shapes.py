@@ -11,6 +11,7 @@ import math
 import os
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -98,6 +99,12 @@ def _spread(directions: np.ndarray, *, first: int, count: int) -> list[int]:
     return chosen
 
 
+@lru_cache(maxsize=2)
+def vertex_fields(mesh: Mesh) -> np.ndarray:
+    """Normalised mean curvature and openness of every vertex: [N, 2] float32."""
+    return np.stack([normalised(mesh), openness(mesh)], -1)
+
+
 def seen(mesh: Mesh, views: tuple[Camera, ...], size_px: int) -> np.ndarray:
     """What the network gets of the mesh: [V, 9, h, w] float16, zero outside the mask. Curvature and openness are interpolated
     from the vertices."""
@@ -106,9 +113,9 @@ def seen(mesh: Mesh, views: tuple[Camera, ...], size_px: int) -> np.ndarray:
     from studio.renderers import SOCKET
 
     f = SOCKET.make("embree").build(torch.device("cpu")).rasterize(mesh, views, size_px)
-    fields = torch.from_numpy(np.stack([normalised(mesh), openness(mesh)], -1)[mesh.faces])
+    table = torch.from_numpy(vertex_fields(mesh)[mesh.faces])
     found = torch.zeros(*f.mask.shape, 2)
-    found[f.mask] = f.at_hits(fields)
+    found[f.mask] = f.at_hits(table)
     facts = torch.cat([f.position, f.normal, torch.ones_like(f.position[..., :1]), found], -1) * f.mask[..., None]
     return facts.movedim(-1, 1).half().numpy()
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,12 +14,10 @@ from studio.camera import Camera
 from studio.coverage import painting_cameras
 from studio.pretrain import corpus
 from studio.pretrain.corpus import Sample
-from studio.pretrain.shapes import seen
+from studio.pretrain.shapes import seen, vertex_fields
 from studio.pretrain.solid import PIXEL, Volumes
 from studio.renderers import SOCKET as RENDERERS
-from studio.surface.ambient import openness
 from studio.surface.atlas import Atlas, build_atlas
-from studio.surface.curvature import normalised
 from studio.surface.mesh import Mesh, load
 from studio.surface.seams import Seams, seams
 
@@ -55,9 +52,9 @@ class Subject:
         rig = torch.from_numpy(seen(mesh, cameras, view_px)).float()
         shown = rig[:, 6] > 0.5
         fragments = rasterizer.rasterize(mesh, cameras, view_px, supersample=supersample(atlas, view_px))
-        fields = torch.from_numpy(np.stack([normalised(mesh), openness(mesh)], -1)[mesh.faces])
         valid = atlas.valid
-        found = torch.einsum("nk,nkc->nc", atlas.bary[valid], fields[atlas.face[valid].long()])
+        table = torch.from_numpy(vertex_fields(mesh)[mesh.faces])
+        found = torch.einsum("nk,nkc->nc", atlas.bary[valid], table[atlas.face[valid].long()])
         fine = torch.zeros(*valid.shape, 9)
         fine[valid] = torch.cat([atlas.position[valid], atlas.normal[valid], torch.ones(len(found), 1), found], 1)
         baker = Baker(fragments.to(device), atlas.to(device), shown=shown.to(device))
