@@ -20,6 +20,7 @@ from studio.renderers import SOCKET as RENDERERS
 from studio.surface.atlas import Atlas, build_atlas
 from studio.surface.mesh import Mesh, load
 from studio.surface.seams import Seams, seams
+from studio.surface.unwrap import needs_unwrap, unwrap
 
 POINTS = 8_000
 """Points of the surface, evenly by area, that are asked for their channels."""
@@ -44,8 +45,8 @@ class Subject:
 
     @classmethod
     def load(cls, path: Path, *, view_px: int, atlas_px: int, views: int, device: torch.device) -> Subject:
-        """Raises MeshError for an unreadable file or one without texture coordinates."""
-        mesh = load(path)
+        """A mesh without usable texture coordinates is unwrapped. Raises MeshError for an unreadable file."""
+        mesh = _with_uv(load(path), atlas_px)
         atlas = build_atlas(mesh, atlas_px)
         cameras = painting_cameras(mesh, build_atlas(mesh, min(atlas_px, 256)), count=views, max_count=views)
         rasterizer = RENDERERS.make("embree").build(torch.device("cpu"))
@@ -92,3 +93,14 @@ class Subject:
     def truth_atlas(self, sample: Sample, volumes: Volumes) -> Tensor:
         """The same straight into the atlas [S, 6, T, T], as sharp as its texels."""
         return corpus.paint([sample], self.fine[None], volumes, pixel=min(PIXEL, self.texel))[0]
+
+
+def _with_uv(mesh: Mesh, size_px: int) -> Mesh:
+    if needs_unwrap(mesh) is None:
+        return mesh
+    steps = unwrap(mesh, size_px=size_px)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value
