@@ -167,7 +167,8 @@ class _Unfinished:
             return (outputs.checkpoint,)
         receipt = {"config": self.config.table(), "unfinished": True, "iteration": self.best.step, "score": _score(self.best)}
         lora = self.checkpoint.get("trainer", {}).get("lora", {})
-        asset = Asset(mesh=self.best.mesh, texture=self.best.texture.to("cpu"), receipt=receipt, lora=lora)
+        texture, painted = self.best.texture.to("cpu"), self.best.painted
+        asset = Asset(mesh=self.best.mesh, texture=texture, receipt=receipt, painted=painted, lora=lora)
         return (outputs.checkpoint, *outputs.exporter().write(asset, outputs.asset))
 
 

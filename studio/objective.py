@@ -19,7 +19,7 @@ from studio.generators import Painter, Scene
 from studio.progress import Progress
 from studio.replay import Flow, Rollout, decode, replay, sample
 from studio.rewards import Look
-from studio.texture import Texture
+from studio.texture import CHANNELS, Texture
 
 if TYPE_CHECKING:
     from studio.bake import Baker
@@ -69,6 +69,7 @@ class Painted:
 
     texture: Texture
     pictures: Tensor
+    """[V, P, H, W], base colour first, then what else the painter paints."""
     rollout: Rollout
 
 
@@ -119,8 +120,11 @@ class Objective:
         rollout = yield from sample(self.painter, self.scene, seed=seed, chunk=self.chunk, stage=stage)
         pictures = decode(self.painter, rollout.x0, self.scene)
         with torch.no_grad():
-            colour = self.baker.bake(pictures).clamp(0, 1)
-        self.painted = Painted(self.base.with_channel("base_color", colour), pictures, rollout)
+            baked = self.baker.bake(pictures).clamp(0, 1)
+        texture = self.base
+        for name, texels in zip(self.painter.channels, baked.split([CHANNELS[c] for c in self.painter.channels], 1), strict=True):
+            texture = texture.with_channel(name, texels)
+        self.painted = Painted(texture, pictures, rollout)
         return self.painted
 
     # -- scoring ------------------------------------------------------------------------------------------------------------
@@ -170,10 +174,13 @@ class Objective:
     # -- learning -----------------------------------------------------------------------------------------------------------
 
     def pictures_gradient(self, pictures: Tensor, push: Tensor) -> Tensor:
-        """The adjoint of the bake: what each painted pixel [V, 3, H, W] can do for a push on the texels [S, 3, T, T]."""
+        """The adjoint of the bake: what each painted pixel [V, P, H, W] can do for a push on the base colours [S, 3, T, T].
+
+        Rewards see no other channel, so only the first three components get anything.
+        """
         with torch.enable_grad():
             leaf = pictures.detach().requires_grad_()
-            baked = self.baker.bake(leaf)
+            baked = self.baker.bake(leaf[:, :3])
         return torch.autograd.grad(baked, leaf, push)[0]
 
     def learn(

@@ -49,6 +49,8 @@ class Progress:
     """Raw rewards by name, plus `score` (their weighted sum), `drift`, `gradient`."""
     texture: Texture | None = None
     """The texture as it stands, when this moment made a new one."""
+    painted: frozenset[str] = frozenset({"base_color"})
+    """The channels of `texture` that are the generator's."""
     mesh: Mesh | None = None
     """The mesh that `texture` belongs to, wherever there is a texture; before that once, when it has been read."""
     pictures: Tensor | None = None

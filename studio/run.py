@@ -78,7 +78,7 @@ def run(
         px = painter.view_px
         seen = rasterizer.rasterize(mesh, cameras, px)
         baker = Baker(rasterizer.rasterize(mesh, cameras, px, supersample=supersample(atlas, px)), atlas, shown=seen.mask)
-        scene = painter.scene(config.prompt, seen, baker=baker)
+        scene = painter.scene(config.prompt, seen, mesh=mesh, baker=baker)
         yield Progress("preparing the surface", 4, 4)
 
     with _timed("rewards", seconds):
@@ -132,7 +132,8 @@ def run(
         "per_seed": {str(s): {"before": b, "after": a} for s, b, a in zip(seeds, raw_before, raw_after, strict=True)},
         "coverage": covered,
         "seam_error": seam_error(texture, error),
-        "consistency_psnr": consistency_psnr(painted.pictures, baker, painted.texture) if painted else None,
+        "painted": list(painter.channels),
+        "consistency_psnr": consistency_psnr(painted.pictures[:, :3], baker, painted.texture) if painted else None,
         "seconds": {stage: round(s, 3) for stage, s in seconds.items()},
         "peak_memory_bytes": device.peak_memory_bytes(where),
     }
@@ -146,7 +147,7 @@ def run(
         "versions": {"patina-studio": __version__, "torch": torch.__version__},
     }
     lora = painter.lora_state() if config.trainer.learns else {}
-    result = Result(mesh, texture, frozenset({"base_color"}), report, receipt, before, after, lora)
+    result = Result(mesh, texture, frozenset(painter.channels), report, receipt, before, after, lora)
     yield Progress("done", 1, 1, metrics=raw, texture=texture, mesh=mesh, result=result)
 
 

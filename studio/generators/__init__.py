@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from studio.bake import Baker
+    from studio.surface.mesh import Mesh
     from studio.texture import Fragments
 
 
@@ -62,8 +63,11 @@ class Painter(ABC):
         """Which words of the prompt the generator knows; it must not depend on anything but its vocabulary."""
 
     @abstractmethod
-    def scene(self, prompt: str, fragments: Fragments, *, baker: Baker | None = None) -> Scene:
-        """Encode the prompt and the mesh as seen in `fragments` (view_px square). `baker` couples views where that is needed."""
+    def scene(self, prompt: str, fragments: Fragments, *, mesh: Mesh | None = None, baker: Baker | None = None) -> Scene:
+        """Encode the prompt and the mesh as seen in `fragments` (view_px square). `baker` couples views where that is needed.
+
+        `mesh`, which the fragments show, is for painters that look at its fields (curvature, openness).
+        """
 
     @abstractmethod
     def noise(self, scene: Scene, *, generator: torch.Generator) -> Tensor:

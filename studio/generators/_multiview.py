@@ -20,6 +20,7 @@ from studio.words import Vocabulary, parted
 
 if TYPE_CHECKING:
     from studio.bake import Baker
+    from studio.surface.mesh import Mesh
     from studio.texture import Fragments
 
 CHANNELS = ("base_color", "roughness", "metallic", "height")
@@ -61,13 +62,14 @@ class MultiView(Painter):
         wanted, refused = parted(prompt)
         return wanted, " ".join(filter(None, (refused, self.negative)))
 
-    def scene(self, prompt: str, fragments: Fragments, *, baker: Baker | None = None) -> Scene:
-        return self.scene_of(prompt, self._seen(fragments), baker=baker)
-
-    def _seen(self, fragments: Fragments) -> Tensor:
-        """What the network is told of the mesh: [V, G, view_px, view_px], zero outside the mask."""
-        mask = fragments.mask.unsqueeze(1)
-        return torch.cat([fragments.position.movedim(-1, 1), fragments.normal.movedim(-1, 1), mask.float()], 1) * mask
+    def scene(self, prompt: str, fragments: Fragments, *, mesh: Mesh | None = None, baker: Baker | None = None) -> Scene:
+        mask = fragments.mask[..., None]
+        facts = [fragments.position, fragments.normal, mask.float()]
+        if self.network.size.geometry > MASK + 1:
+            if mesh is None:
+                raise TypeError("this generator looks at the mesh's curvature and openness: it needs the mesh")
+            facts.append(_fields(mesh, fragments))
+        return self.scene_of(prompt, (torch.cat(facts, -1) * mask).movedim(-1, 1), baker=baker)
 
     def scene_of(self, prompt: str, geometry: Tensor, *, baker: Baker | None = None) -> Scene:
         """The same from the geometry [V, G, view_px, view_px] itself, zero outside the mask."""
@@ -141,3 +143,14 @@ class MultiView(Painter):
 
     def load_lora(self, state: dict[str, Tensor]) -> None:
         _lora.load(self.network.unet, state)
+
+
+def _fields(mesh: Mesh, fragments: Fragments) -> Tensor:
+    """Mean curvature and openness [V, h, w, 2] where the fragments show the mesh, interpolated from its vertices."""
+    from studio.surface.ambient import openness
+    from studio.surface.curvature import normalised
+
+    table = torch.stack([torch.from_numpy(field(mesh)).float() for field in (normalised, openness)], -1)
+    found = torch.zeros(*fragments.mask.shape, 2, device=fragments.device)
+    found[fragments.mask] = fragments.at_hits(table[torch.from_numpy(mesh.faces).long()].to(fragments.device))
+    return found

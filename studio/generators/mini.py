@@ -24,6 +24,8 @@ class Mini(Generator):
     guidance: float = knob(2.0, "How strongly the prompt is followed; 1 halves the time per step.", low=1, high=8)
     eta: float = knob(0.0, "Fresh noise added at each step; 0 makes the picture depend on the seed alone.", low=0, high=1)
 
+    negative: str = knob("", "Words to keep away from, such as rust; 'no rust' in the prompt does the same.")
+
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
         import torch
 
@@ -32,7 +34,8 @@ class Mini(Generator):
 
         network, vocabulary = load(DATA)
         network.to(device, dtype or torch.float32, memory_format=torch.channels_last)
-        return MultiView(network, vocabulary, steps=self.steps, guidance=self.guidance, eta=self.eta)
+        settings = {"steps": self.steps, "guidance": self.guidance, "eta": self.eta, "negative": self.negative}
+        return MultiView(network, vocabulary, **settings)
 
     def stages(self) -> Iterator[str]:
         yield "loading the bundled generator"

@@ -81,7 +81,7 @@ class LoraReward(Trainer):
                 iterations,
                 metrics=metrics,
                 texture=painted.texture,
-                pictures=painted.pictures,
+                pictures=painted.pictures[:, :3],
                 checkpoint=state,
             )
         painted = yield from objective.paint(objective.seed, stage="painting")
