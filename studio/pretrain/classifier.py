@@ -127,7 +127,7 @@ def train(args: argparse.Namespace) -> float:
         if step % args.every == 0:
             right = (logits.argmax(1) == wanted).float().mean()
             minutes = (time.time() - start) / 60
-            print(f"step {step}  {minutes:.2f} min  loss {float(loss):.3f}  right {float(right):.1%}", flush=True)
+            print(f"step {step}  {minutes:.2f} min  loss {float(loss.detach()):.3f}  right {float(right):.1%}", flush=True)
     net.eval().requires_grad_(False).save(Path(args.out))
     found = accuracy(net, batches, objects=args.checked)
     print(f"names {found:.1%} of {args.checked} true objects by {SURE} views (needs 97 %); saved in {args.out}", flush=True)

@@ -12,9 +12,13 @@ import argparse
 import copy
 import dataclasses
 import json
+import math
 import random
+import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -29,7 +33,7 @@ from studio.generators._multiview import DATA, MultiView
 from studio.pretrain import corpus
 from studio.pretrain.classifier import Classifier
 from studio.pretrain.corpus import Sample
-from studio.pretrain.rows import ROWS, Trial, diverse, judged, table
+from studio.pretrain.rows import CPU_SECONDS, DIVERSITY, GPU_SECONDS, MEMORY, ROWS, Trial, diverse, judged, table
 from studio.pretrain.solid import Volumes
 from studio.pretrain.subjects import Subject
 from studio.pretrain.trial import tried
@@ -77,6 +81,28 @@ def painted_by(painter: MultiView) -> Maker:
         return painter.paint(painter.scene_of(sample.caption, subject.rig), seed=seed).float().clamp(0, 1)
 
     return made
+
+
+def loaded(args: argparse.Namespace, where: torch.device) -> MultiView:
+    """The painter that the options name. Raises StudioError when its weights are missing or damaged."""
+    network, vocabulary = _weights.load(args.weights)
+    network.to(where, memory_format=torch.channels_last)
+    painter = MultiView(network, vocabulary, steps=args.steps, guidance=args.guidance, eta=0.0)
+    return shuffled(painter) if args.shuffled else painter
+
+
+def alone(args: argparse.Namespace, mesh: Path) -> dict[str, float]:
+    """Seconds of one texture on two CPU cores and the peak memory of this process, which must be a fresh one."""
+    torch.set_num_threads(2)
+    cpu = torch.device("cpu")
+    painter = loaded(args, cpu)
+    subject = Subject.load(mesh, view_px=painter.view_px, atlas_px=args.atlas, views=VIEWS, device=cpu)
+    make, sample, took = painted_by(painter), prompts(1)[0], []
+    for seed in range(2):
+        start = time.perf_counter()
+        subject.baker.bake(make(sample, subject, seed))
+        took.append(time.perf_counter() - start)
+    return {CPU_SECONDS: min(took), MEMORY: device.peak_memory_bytes(cpu) / 1e9}
 
 
 def shuffled(painter: MultiView, *, seed: int = 0) -> MultiView:
@@ -158,11 +184,9 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     where = device.device(args.device)
     volumes = Volumes.make(where)
     view_px = 256
-    painter = None
-    if not args.truth:
-        network, vocabulary = _weights.load(args.weights)
-        painter = MultiView(network.to(where), vocabulary, steps=args.steps, guidance=args.guidance, eta=0.0)
-        painter, view_px = (shuffled(painter) if args.shuffled else painter), painter.view_px
+    painter = None if args.truth else loaded(args, where)
+    if painter is not None:
+        view_px = painter.view_px
     make = truthful(volumes) if painter is None else painted_by(painter)
     classifier = None if args.classifier is None else Classifier.load(args.classifier).to(where)
     eye: Eye | None = None if args.critic is None else CRITICS.make(args.critic).build(device=where)
@@ -172,13 +196,18 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     measured(make, subjects[:1], samples[:1], volumes=volumes, classifier=classifier, seeds=1)  # warms the device up
     trials, kept = measured(make, subjects, samples, volumes=volumes, classifier=classifier, seeds=args.seeds)
     found = {row.name: row.of(trials) for row in ROWS}
-    found["peak memory (GB)"] = device.peak_memory_bytes(torch.device("cpu")) / 1e9
     if eye is not None:
-        found["diversity of 8 seeds / truth"] = diverse(make, truthful(volumes), eye, subjects, samples)
+        found[DIVERSITY] = diverse(make, truthful(volumes), eye, subjects, samples)
         found |= judged(truthful(volumes), eye, subjects)
-    print(table(found, cuda=where.type == "cuda"), flush=True)
+    if where.type == "cuda":
+        found[GPU_SECONDS] = statistics.median(t.seconds for t in trials)
+    if painter is not None:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            found |= pool.submit(alone, args, paths[0]).result()
+    print(table(found), flush=True)
     save_sheet(kept, args.out / "sheet.png", shown=2, columns=4)
-    (args.out / "table.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    known = {name: None if math.isnan(value) else value for name, value in found.items()}
+    (args.out / "table.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     told = [dataclasses.asdict(t) for t in trials]
     (args.out / "trials.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return found
