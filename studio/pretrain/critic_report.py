@@ -17,6 +17,7 @@ from studio.pretrain.lit import lit
 
 AMONG = 64  # captions to choose from
 VIEWS = 4
+POOL = 512  # renders that z-scores are taken over
 STEPS = 50  # of ascent, 1/255 each
 TELLING = 0.02  # as in training
 
@@ -79,7 +80,7 @@ def attacked(eye: TwoTowers, judge: TwoTowers, batches: Batches, *, textures: in
 
     All pictures of an object climb together but each on its own pixels, which leaves an attacker more freedom than texels would.
     """
-    pool = [(samples, pictures) for samples, pictures, _ in rounds_of(batches, 512 // (AMONG * VIEWS))]
+    pool = [(samples, pictures) for samples, pictures, _ in rounds_of(batches, max(1, POOL // (AMONG * VIEWS)))]
     prompts = [s.caption for s in distinct(textures, seed=99)]
     pictures = torch.cat([p for _, p in pool])[:: max(1, len(pool) * AMONG // textures)][:textures]
     everything = torch.cat([p.flatten(0, 1) for _, p in pool])
