@@ -127,7 +127,7 @@ class Effect:
 
 EFFECTS: dict[str, Effect] = {
     "worn edges": Effect(_edges, _bare, ("with {q} worn edges", "with {q} worn edges", "{q} worn at the edges",
-        "with edges {q} worn", "with {q} chipped edges"), ("slightly", "heavily"), 0.14, -0.1,
+        "with edges {q} worn", "with {q} chipped edges"), ("slightly", "heavily"), 0.07, -0.1,
         never=("snow", "ice", "clouds", "chrome")),
     "dirt": Effect(_crevices, _dirt, ("with {q} dirt in the crevices", "with {q} dirt in the corners",
         "with {q} grime in crevices",

@@ -83,19 +83,18 @@ def painted_by(painter: MultiView) -> Maker:
     return made
 
 
-def loaded(args: argparse.Namespace, where: torch.device) -> MultiView:
-    """The painter that the options name. Raises StudioError when its weights are missing or damaged."""
-    network, vocabulary = _weights.load(args.weights)
-    network.to(where, memory_format=torch.channels_last)
-    painter = MultiView(network, vocabulary, steps=args.steps, guidance=args.guidance, eta=0.0)
-    return shuffled(painter) if args.shuffled else painter
+def loaded(weights: Path, *, steps: int, guidance: float, device: torch.device) -> MultiView:
+    """The painter with these weights. Raises StudioError when they are missing or damaged."""
+    network, vocabulary = _weights.load(weights)
+    network.to(device, memory_format=torch.channels_last)
+    return MultiView(network, vocabulary, steps=steps, guidance=guidance, eta=0.0)
 
 
 def alone(args: argparse.Namespace, mesh: Path) -> dict[str, float]:
     """Seconds of one texture on two CPU cores and the peak memory of this process, which must be a fresh one."""
     torch.set_num_threads(2)
     cpu = torch.device("cpu")
-    painter = loaded(args, cpu)
+    painter = loaded(args.weights, steps=args.steps, guidance=args.guidance, device=cpu)
     subject = Subject.load(mesh, view_px=painter.view_px, atlas_px=args.atlas, views=VIEWS, device=cpu)
     make, sample, took = painted_by(painter), prompts(1)[0], []
     for seed in range(2):
@@ -184,9 +183,9 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     where = device.device(args.device)
     volumes = Volumes.make(where)
     view_px = 256
-    painter = None if args.truth else loaded(args, where)
+    painter = None if args.truth else loaded(args.weights, steps=args.steps, guidance=args.guidance, device=where)
     if painter is not None:
-        view_px = painter.view_px
+        view_px, painter = painter.view_px, shuffled(painter) if args.shuffled else painter
     make = truthful(volumes) if painter is None else painted_by(painter)
     classifier = None if args.classifier is None else Classifier.load(args.classifier).to(where)
     eye: Eye | None = None if args.critic is None else CRITICS.make(args.critic).build(device=where)

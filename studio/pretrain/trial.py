@@ -50,16 +50,17 @@ def tried(
         absent=absent,
         roughness=measures.apart(made[:, 3], truth[:, 3]),
         metallic=measures.apart(made[:, 4], truth[:, 4]),
-        psnr=consistency_psnr(pictures[:, :3], subject.baker, _texture(texture)),
-        seam=seam_error(_texture(texture), subject.cuts),
-        true_seam=seam_error(_texture(real), subject.cuts),
+        psnr=consistency_psnr(pictures[:, :3], subject.baker, as_texture(texture)),
+        seam=seam_error(as_texture(texture), subject.cuts),
+        true_seam=seam_error(as_texture(real), subject.cuts),
         fine=measures.fine_energy(texture[:, :3], inside),
         true_fine=measures.fine_energy(subject.truth_atlas(sample, volumes)[:, :3], inside),
     )
     return trial, seen
 
 
-def _texture(stack: Tensor) -> Texture:
+def as_texture(stack: Tensor) -> Texture:
+    """Texels [S, 6, T, T] as a texture of nameless sets."""
     parts = stack.split([count for _, count in corpus.CHANNELS], 1)
     return Texture(("",) * len(stack), {name: part for (name, _), part in zip(corpus.CHANNELS, parts, strict=True)})
 
