@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -150,7 +151,7 @@ def _fields(mesh: Mesh, fragments: Fragments) -> Tensor:
     from studio.surface.ambient import openness
     from studio.surface.curvature import normalised
 
-    table = torch.stack([torch.from_numpy(field(mesh)).float() for field in (normalised, openness)], -1)
+    corners = np.stack([normalised(mesh), openness(mesh)], -1)[mesh.faces]
     found = torch.zeros(*fragments.mask.shape, 2, device=fragments.device)
-    found[fragments.mask] = fragments.at_hits(table[torch.from_numpy(mesh.faces).long()].to(fragments.device))
+    found[fragments.mask] = fragments.at_hits(torch.from_numpy(corners).float().to(fragments.device))
     return found

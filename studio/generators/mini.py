@@ -24,7 +24,7 @@ class Mini(Generator):
     guidance: float = knob(2.0, "How strongly the prompt is followed; 1 halves the time per step.", low=1, high=8)
     eta: float = knob(0.0, "Fresh noise added at each step; 0 makes the picture depend on the seed alone.", low=0, high=1)
 
-    negative: str = knob("", "Words to keep away from, such as rust; 'no rust' in the prompt does the same.")
+    negative: str = knob("", "Words to keep away from, such as rust, as 'no rust' in a prompt does; needs a guidance above 1.")
 
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
         import torch

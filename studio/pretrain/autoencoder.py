@@ -60,7 +60,7 @@ class Training:
     """An autoencoder and everything that its checkpoint holds."""
 
     name = "autoencoder"
-    losses = ("value", "edges")
+    losses: tuple[str, ...] = ("value", "edges")
 
     def __init__(self, args: argparse.Namespace, size: Size, ranks: Ranks) -> None:
         self.args, self.ranks, self.device, self.out = args, ranks, ranks.device, Path(args.out)

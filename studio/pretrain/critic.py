@@ -57,7 +57,7 @@ def backgrounds(like: Tensor) -> Tensor:
 class Training:
     """A critic in training, and everything that its checkpoint holds."""
 
-    losses = ("contrast", "quality", "top1")
+    losses: tuple[str, ...] = ("contrast", "quality", "top1")
 
     def __init__(self, args: argparse.Namespace, ranks: Ranks) -> None:
         self.args, self.ranks, self.device, self.out = args, ranks, ranks.device, Path(args.out)

@@ -57,7 +57,7 @@ def network(folder: Path, ranks: Ranks) -> tuple[Denoiser, tuple[str, ...]]:
 class Training(train.Training):
     """The student takes the place of the network in training; stages follow each other by the share of time spent."""
 
-    losses = ("distance", "stage")
+    losses: tuple[str, ...] = ("distance", "stage")
     averaging = AVERAGED
 
     def __init__(self, args: argparse.Namespace, ranks: Ranks) -> None:

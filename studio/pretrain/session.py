@@ -42,7 +42,7 @@ class Ranks:
         rank, world, local = (int(os.environ.get(k, d)) for k, d in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0")))
         where = torch.device(f"cuda:{local}" if device == "cuda" and world > 1 else device)
         if where.type == "cuda":
-            torch.cuda.set_device(where)
+            torch.cuda.set_device(where if where.index is not None else 0)
         if world > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
         return cls(rank, world, where)
@@ -180,8 +180,9 @@ def _note(task: Task, log: Any, means: list[float], pace: float) -> None:
     """One line, and the same for TensorBoard."""
     said = "  ".join(f"{name} {value:.4f}" for name, value in zip(task.losses, means, strict=True))
     print(f"{task.name} {task.step}  {task.seconds / 60:.1f} min  {said}  {pace:.1f} it/s", flush=True)
-    for name, value in zip(task.losses, means, strict=True) if log is not None else ():
-        log.add_scalar(f"{task.name}/{name}", value, task.step)
+    if log is not None:
+        for name, value in zip(task.losses, means, strict=True):
+            log.add_scalar(f"{task.name}/{name}", value, task.step)
 
 
 def options(p: argparse.ArgumentParser, *, minutes: float, peak: float) -> None:

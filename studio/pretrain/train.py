@@ -50,7 +50,7 @@ PREVIEWED = (
 class Training:
     """Everything that a checkpoint holds, and one step."""
 
-    losses = ("early", "late")
+    losses: tuple[str, ...] = ("early", "late")
     averaging = AVERAGED
 
     def __init__(self, args: argparse.Namespace, ranks: Ranks) -> None:
