@@ -223,7 +223,7 @@ def paint(samples: Sequence[Sample], rigs: Tensor, volumes: Volumes, *, pixel: f
     """Pictures [B, V, 6, h, w] in 0…1 (`CHANNELS`) of B objects, from rigs [B, V, 9, h, w] in work space: position, normal, mask,
     curvature, openness. Zero outside the mask. Edges are softened over `pixel` work units; samples of one material that lie
     side by side are painted together."""
-    B, V, C, H, W = rigs.shape
+    B, V, _, H, W = rigs.shape
     out = torch.empty(B, V, 6, H, W, device=rigs.device)
     rows = torch.tensor([[*s.a, *s.b, *s.c, *s.over, s.scale, *s.offset, *s.place, s.amount] for s in samples])
     if rigs.is_cuda:  # so that nothing below makes the host wait for the device
@@ -234,17 +234,21 @@ def paint(samples: Sequence[Sample], rigs: Tensor, volumes: Volumes, *, pixel: f
         j = i + 1
         while j < B and samples[j].material == samples[i].material:
             j += 1
-        points = rigs[i:j].float().movedim(2, -1).reshape(j - i, V * H * W, C)
-        coat = _coat(samples[i:j], points, told[i:j], volumes, pixel)
+        coat = _coat(samples[i:j], rigs[i:j], told[i:j], volumes, pixel)
         out[i:j] = coat.view(j - i, V, H, W, 6).movedim(-1, 2)
         i = j
     return out.mul_(rigs[:, :, effects.MASK : effects.MASK + 1])
 
 
-def _coat(group: Sequence[Sample], rig: Tensor, told: Tensor, volumes: Volumes, pixel: float) -> Tensor:
-    """One material's objects: rigs [B, M, 9] and their samples' numbers [B, 1, 28] → [B, M, 6]."""
+def _points(rigs: Tensor) -> Tensor:
+    """[B, V, C, h, w] → [B, V·h·w, C]."""
+    return rigs.float().movedim(2, -1).flatten(1, 3)
+
+
+def _coat(group: Sequence[Sample], rigs: Tensor, told: Tensor, volumes: Volumes, pixel: float) -> Tensor:
+    """One material's objects: rigs [B, V, 9, h, w] and their samples' numbers [B, 1, 28] → [B, V·h·w, 6]."""
     a, b, c, over, scale, offset, place, amount = told.split((5, 5, 5, 5, 1, 3, 3, 1), -1)
-    p, n = (rig[..., what].contiguous() for what in (effects.POSITION, effects.NORMAL))
+    p, n = (_points(rigs[:, :, what]) for what in (effects.POSITION, effects.NORMAL))
     ink, height = MATERIALS[group[0].material].paint(Surface(p, n, scale, offset, place, volumes, pixel), a, b, c)
     coat = torch.cat([ink.expand(*height.shape, 5), height.unsqueeze(-1)], -1).clamp_(0, 1)
     for k, x in enumerate(group):
@@ -255,7 +259,7 @@ def _coat(group: Sequence[Sample], rig: Tensor, told: Tensor, volumes: Volumes, 
             if x.style:
                 ink, height = styles.STYLES[x.style][0](here, ink, height)
             if x.effect:
-                ink, height = effects.lay(x.effect, here, (ink, height), rig[k], over[k], amount[k, 0])
+                ink, height = effects.lay(x.effect, here, (ink, height), _points(rigs[k]), over[k], amount[k, 0])
             coat[k] = torch.cat([ink, height.unsqueeze(-1)], -1).clamp_(0, 1)
     return coat
 

@@ -65,7 +65,7 @@ class Subject:
         level = (torch.arange(POINTS, dtype=torch.float64) + 0.5) / POINTS * weight[-1]
         points = torch.searchsorted(weight, level).clamp(max=len(weight) - 1)
         fine = fine.movedim(-1, 1).contiguous().to(device)
-        return cls(mesh, atlas.to(device), cameras, rig.to(device), baker, seams(mesh, atlas.to(device)), fine, points.to(device))
+        return cls(mesh, atlas.to(device), cameras, rig.to(device), baker, seams(mesh, atlas), fine, points.to(device))
 
     @cached_property
     def texel(self) -> float:
