@@ -14,8 +14,10 @@ import copy
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -94,14 +96,17 @@ class Training:
         whole = self.out / "checkpoint.pt"
         if whole.exists():
             saved = torch.load(whole, map_location=self.device, weights_only=True)
-            self.optimizer.load_state_dict(saved["optimizer"])
         elif (self.out / "light").exists():
             states, facts = light.load(self.out / "light", ("net", "average"))
             saved = {**states, **facts}
         else:
             return
-        self.net.load_state_dict(saved["net"])
-        self.average.load_state_dict(saved["average"])
+        before, now = tuple(saved.get("words", self.vocabulary.words)), self.vocabulary.words
+        for network, state in ((self.net, saved["net"]), (self.average, saved["average"])):
+            rows = state["text.token.weight"]
+            network.load_state_dict({**state, "text.token.weight": known(rows, network.text.token.weight, before, now)})
+        if "optimizer" in saved and before == now:
+            self.optimizer.load_state_dict(saved["optimizer"])
         self.step = self.since = saved["step"]
         self.seconds, self.device_seconds = saved["seconds"], saved["device_seconds"]
         if self.ranks.first:
@@ -180,7 +185,8 @@ class Training:
     def save(self) -> None:
         """Whole and light checkpoints and averaged weights, each replaced whole."""
         states = {"net": self.net.state_dict(), "average": self.average.state_dict()}
-        numbers = {"step": self.step, "seconds": self.seconds, "device_seconds": self.device_seconds}
+        numbers: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "device_seconds": self.device_seconds}
+        numbers["words"] = list(self.vocabulary.words)
         whole = {**states, **numbers, "optimizer": self.optimizer.state_dict()}
         torch.save(whole, self.out / "checkpoint.part")
         os.replace(self.out / "checkpoint.part", self.out / "checkpoint.pt")
@@ -192,6 +198,16 @@ class Training:
         painter = MultiView(self.average, self.vocabulary, steps=8, guidance=2.0, eta=0.0)
         sheet(painter, self.batches.held_out, self.out / "preview.png", prompts=PREVIEWED[: self.args.previews])
         shutil.copyfile(self.out / "preview.png", self.out / f"preview-{self.step:06d}.png")
+
+
+def known(rows: Tensor, fresh: Tensor, before: Sequence[str], now: Sequence[str]) -> Tensor:
+    """Embeddings of the words `now`, the padding's first: rows of the words that were known `before`, fresh ones for the others."""
+    place = {w: i + 1 for i, w in enumerate(before)}
+    out = fresh.detach().clone()
+    out[0] = rows[0]
+    pairs = [(i + 1, place[w]) for i, w in enumerate(now) if w in place]
+    out[[i for i, _ in pairs]] = rows[[k for _, k in pairs]].to(out)
+    return out
 
 
 def write(folder: Path, network: Denoiser, words: tuple[str, ...], *, bits: int = 16) -> None:

@@ -142,3 +142,9 @@ def test_the_rate_rises_falls_and_rises_again_after_a_resumption() -> None:
     assert session.rate(session.WARM, 0, 0.0, peak=peak) == pytest.approx(peak)
     assert session.rate(10_000, 0, 1.0, peak=peak) == pytest.approx(0.01 * peak)
     assert session.rate(10_000, 10_000, 0.5, peak=peak) < 0.01 * peak
+
+
+def test_words_are_matched_by_name_when_the_vocabulary_has_grown() -> None:
+    rows, fresh = torch.arange(3.0)[:, None], -torch.ones(4, 1)
+    found = train.known(rows, fresh, ["blue", "red"], ["amber", "blue", "red"])
+    assert found[:, 0].tolist() == [0, -1, 1, 2]
