@@ -190,7 +190,7 @@ class Training:
         whole = {**states, **numbers, "optimizer": self.optimizer.state_dict()}
         torch.save(whole, self.out / "checkpoint.part")
         os.replace(self.out / "checkpoint.part", self.out / "checkpoint.pt")
-        light.save(self.out / "light", states, numbers | {"arm": self.args.arm, "minutes": self.args.minutes})
+        light.save(self.out / "light", states, {**numbers, "arm": self.args.arm, "minutes": self.args.minutes})
         write(self.out / "mini", self.average, self.vocabulary.words)
 
     def preview(self) -> None:
@@ -201,7 +201,7 @@ class Training:
 
 
 def known(rows: Tensor, fresh: Tensor, before: Sequence[str], now: Sequence[str]) -> Tensor:
-    """Embeddings of the words `now`, the padding's first: rows of the words that were known `before`, fresh ones for the others."""
+    """Embeddings of the words `now`, the padding's first: rows of words that were known `before`, fresh ones for the others."""
     place = {w: i + 1 for i, w in enumerate(before)}
     out = fresh.detach().clone()
     out[0] = rows[0]
