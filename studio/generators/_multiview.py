@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from studio.generators import Painter, Scene, Words, _fuse, _lora
+from studio.generators import Painter, Scene, Words, _fuse, _lora, _noise
 from studio.generators._network import MASK, Denoiser
 from studio.generators._schedule import ddim, soft_clamp, trailing
 from studio.words import Vocabulary, parted
@@ -108,7 +108,10 @@ class MultiView(Painter):
             return self.decode(x, scene)
 
     def noise(self, scene: Scene, *, generator: torch.Generator) -> Tensor:
-        return torch.randn(self.network.noisy_shape(scene.views), generator=generator).to(scene.geometry)
+        shape, cell = self.network.noisy_shape(scene.views), self.network.size.cell
+        if not cell:
+            return torch.randn(shape, generator=generator).to(scene.geometry)
+        return _noise.drawn(self.network.places(scene.geometry), shape[1], cell=cell, generator=generator)
 
     def predict(self, x: Tensor, i: int, scene: Scene, *, views: slice = slice(None)) -> Tensor:
         geometry, count, sides = scene.geometry[views], len(x), len(scene.text)

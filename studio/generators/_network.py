@@ -50,6 +50,8 @@ class Size:
     """Channels of the latents; 0 where it paints in pixels."""
     shift: float = SHIFT
     """Of the schedule's signal-to-noise ratio."""
+    cell: float = 0.0
+    """Side of the cells that share their noise, in work units; 0 for noise that is independent in every pixel."""
     guidance: float = 1.0
     """Guidance scale that its weights hold already, by distillation."""
 
@@ -193,6 +195,13 @@ class Denoiser(nn.Module):
         tokens = torch.cat([*patches, F.pixel_unshuffle(facts, 2), *waves], 1)
         features = self.unet(tokens, t * 1000, text, cross_attention_kwargs={"views": views}, return_dict=False)[0]
         return (features if self.size.latent else self.head(features, x, geometry)) * shown
+
+    def places(self, geometry: Tensor) -> Tensor:
+        """The surface's positions [N, 3, …] at the resolution of x, from geometry [N, G, h, w]."""
+        if not self.size.latent:
+            return geometry[:, :3]
+        mean = F.avg_pool2d(geometry, PATCH)
+        return mean[:, :3] / mean[:, MASK : MASK + 1].clamp(min=1e-3)
 
     def noisy_shape(self, views: int) -> tuple[int, int, int, int]:
         """The shape of x for so many views of view_px."""

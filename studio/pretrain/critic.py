@@ -30,7 +30,7 @@ from studio.pretrain.session import Ranks, compiled, options, rate, run
 
 WHICH = {"patina": (CONVOLUTIONS, 11), "judge": (PATCHES, 23)}  # size, and the seed of weights and data
 SKIES = ("softbox", "white")
-PUSHED = 12 / 255  # adversarial noise at most, per channel; it grows between these shares of the time: fitting comes first
+PUSHED = 20 / 255  # adversarial noise at most, per channel; it grows between these shares of the time: fitting comes first
 GROWING = (0.1, 0.5)
 HOTTEST = 50.0  # inverse temperature of the contrastive loss at most
 AVERAGED = 0.999
@@ -137,7 +137,10 @@ class Training:
         return (rows.mean() + columns[held].mean()) / 2, (ranked * told).mean(), top
 
     def pushed(self, x: Tensor, bad: Tensor, *rest: Tensor) -> Tensor:
-        """Noise [N, 3, px, px] that raises the loss of the first half of the pictures; none for the others."""
+        """Noise [N, 3, px, px] that raises the loss of the first half of the pictures; none for the others.
+
+        It is added to a picture and its damaged copy alike, so that noise alone never stands for clean.
+        """
         spent = self.seconds / (60 * self.args.minutes)
         grown = min(1.0, (spent - GROWING[0]) / (GROWING[1] - GROWING[0]))
         if grown <= 0:
@@ -147,7 +150,7 @@ class Training:
         noise = (torch.rand_like(x) * 2 - 1) * reach
         for _ in range(2):
             noise.requires_grad_()
-            contrast, quality, _top = self.loss(x + noise, bad, *rest)
+            contrast, quality, _top = self.loss(x + noise, bad + noise, *rest)
             (g,) = torch.autograd.grad(contrast + quality, noise)
             noise = (noise.detach() + 0.6 * reach * g.sign()).clamp(-reach, reach)
         return noise.detach()
@@ -168,7 +171,8 @@ class Training:
         with torch.no_grad():
             fixed = self.net.read(tokens)
         noise = self.pushed(x, bad, told, owner, fixed, same)
-        contrast, quality, top = self.loss((x + noise).clamp(0, 1), bad, told, owner, self.net.read(tokens), same)
+        x, bad = ((y + noise).clamp(0, 1) for y in (x, bad))
+        contrast, quality, top = self.loss(x, bad, told, owner, self.net.read(tokens), same)
         self.optimizer.zero_grad(set_to_none=True)
         (contrast + 0.5 * quality).backward()
         self.ranks.average_gradients(self.parameters)

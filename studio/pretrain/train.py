@@ -23,23 +23,24 @@ import torch
 from torch import Tensor
 
 from studio import environment
-from studio.generators import _weights
+from studio.generators import _noise, _weights
 from studio.generators._multiview import MultiView
 from studio.generators._network import MASK, Denoiser, Size
 from studio.generators._schedule import alpha_bar
 from studio.pretrain import autoencoder, light
-from studio.pretrain.batches import VIEW_PX, Batch, Batches
+from studio.pretrain.batches import RINGS, VIEW_PX, Batch, Batches
 from studio.pretrain.lit import lit, save_sheet
 from studio.pretrain.session import Ranks, compiled, options, rate, run
 
 PIXEL = Size(
     view_px=VIEW_PX, channels=(96, 160, 224), heads=(3, 5, 7), head_channels=32, head_layers=1, text_channels=192,
-    text_layers=2, tokens=24, painted=6, geometry=9, waves=4,
+    text_layers=2, tokens=24, painted=6, geometry=9, waves=4, cell=0.01,
 )  # fmt: skip
-ARMS = {"pixel": PIXEL, "latent": replace(PIXEL, latent=24, shift=0.25)}
+ARMS = {"pixel": PIXEL, "latent": replace(PIXEL, latent=24, shift=0.25, cell=0.08)}
 DROPPED = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
 AVERAGED = 0.9995
 AHEAD = 4  # batches painted in one go: fewer, larger operations
+AGAIN = 3  # times that a painted batch is used, at other times and under other noise: painting costs as much as a step
 WEIGHTS = (1.0, 1.0, 1.0, 0.6, 0.6, 0.4)  # of the channels in the loss
 PREVIEWED = (
     "a checkerboard-patterned bunny", "red bricks with rough mortar and slightly worn edges", "gold", "rusty metal",
@@ -115,9 +116,9 @@ class Training:
     def batch(self) -> tuple[Tensor, Tensor, Tensor, int]:
         """Clean x [B·V, C, h, w] in −1…1, geometry [B·V, 9, h, w], tokens [B, L], and V."""
         if not self._ahead:
-            rings = self.batches.rings(self.args.pictures)
+            rings = self.args.rings or self.batches.rings(self.args.pictures)
             views = rings[self.batches.random.randrange(len(rings))]
-            self._ahead = self._painted(self.args.pictures // views, views)
+            self._ahead = self._painted(self.args.pictures // views, views) * AGAIN
         x, geometry, tokens = self._ahead.pop()
         return x, geometry, tokens, len(geometry) // len(tokens)
 
@@ -149,7 +150,7 @@ class Training:
         x0, mask = self.clean(x, geometry)
         t = (torch.randperm(B, device=self.device) + torch.rand(B, device=self.device)) / B
         a = alpha_bar(t, shift=self.size.shift).repeat_interleave(views).view(-1, 1, 1, 1)
-        noisy = a.sqrt() * x0 + (1 - a).sqrt() * torch.randn_like(x0)
+        noisy = a.sqrt() * x0 + (1 - a).sqrt() * self.noise(x0, geometry, B)
         guess = self.predict(noisy, geometry, t.repeat_interleave(views), tokens, views)
         weight = mask if self.size.latent else mask * x0.new_tensor(WEIGHTS).view(1, -1, 1, 1)
         error = ((guess.float() - x0).square() * weight).reshape(B, -1).sum(1)
@@ -158,6 +159,12 @@ class Training:
         weighted = error * (1 + snr).clamp(max=5)
         early = (t > 0.5).float()
         return torch.stack([(weighted * early).mean(), (weighted * (1 - early)).mean()])
+
+    def noise(self, x0: Tensor, geometry: Tensor, objects: int) -> Tensor:
+        """Noise like x0, as painting draws it."""
+        if not self.size.cell:
+            return torch.randn_like(x0)
+        return _noise.drawn_for_training(self.net.places(geometry), x0.shape[1], cell=self.size.cell, objects=objects)
 
     def predict(self, noisy: Tensor, geometry: Tensor, t: Tensor, tokens: Tensor, views: int) -> Tensor:
         """The network in training precision."""
@@ -236,6 +243,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--arm", choices=sorted(ARMS), default="pixel", help="what is denoised")
     p.add_argument("--autoencoder", type=Path, default=None, help="folder with autoencoder.pt (OUT), for --arm latent")
     p.add_argument("--pictures", type=int, default=192, help="pictures per step and device, of objects with 4 to 8 views each")
+    p.add_argument("--rings", type=int, nargs="+", choices=RINGS, help="only these numbers of views; each is compiled by itself")
     p.add_argument("--previews", type=int, default=len(PREVIEWED), choices=range(1, len(PREVIEWED) + 1), metavar="N",
         help="prompts on the preview sheet")
     args = p.parse_args(argv)

@@ -16,7 +16,7 @@ from studio.pretrain.solid import Volumes
 PX = 32
 TINY = Size(
     view_px=PX, channels=(8, 16, 16), heads=(1, 2, 2), head_channels=4, head_layers=1, text_channels=16, text_layers=1, groups=4,
-    painted=6, geometry=9, waves=4,
+    painted=6, geometry=9, waves=4, cell=0.05,
 )  # fmt: skip
 
 

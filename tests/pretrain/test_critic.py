@@ -60,7 +60,7 @@ def test_an_attack_stays_within_its_reach_and_raises_the_loss(small) -> None:
     noise = t.pushed(x, bad, told, owner, text, same)
     assert noise.abs().max() <= critic.PUSHED and noise[len(x) // 2 :].abs().max() == 0 < noise.abs().max()
     with torch.no_grad():
-        before, after = (sum(t.loss(x + n, bad, told, owner, text, same)[:2]) for n in (0 * noise, noise))
+        before, after = (sum(t.loss(x + n, bad + n, told, owner, text, same)[:2]) for n in (0 * noise, noise))
     assert after > before
     t.seconds = 0.0
     assert t.pushed(x, bad, told, owner, text, same).abs().max() == 0
