@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from studio.critics import _weights
+from studio.generators._multiview import MultiView
 from studio.generators._network import Decoder, Size
 from studio.pretrain import batches, critic, critic_report, session, shapes, train
 from studio.pretrain.solid import Volumes
@@ -45,6 +46,7 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(_weights, "SMALLEST_PX", PX)
     for name, value in {"AMONG": 4, "STEPS": 2, "POOL": 32}.items():
         monkeypatch.setattr(critic_report, name, value)
+    monkeypatch.setattr(session, "AGREED", 4)
     monkeypatch.setattr(session, "_writer", lambda out: None)
     monkeypatch.setattr(Decoder, "WIDTHS", (8, 8, 8))
     monkeypatch.setattr(train, "ARMS", {"pixel": TINY, "latent": replace(TINY, latent=4, shift=0.25)})
@@ -52,6 +54,15 @@ def small(monkeypatch, tmp_path):
     sizes = {"patina": {"widths": (8, 8, 8, 8), "depths": (1, 1, 1, 1)}, "judge": {"widths": (24,), "depths": (1,)}}
     monkeypatch.setattr(critic, "WHICH", {k: (replace(s, **tiny, **sizes[k]), seed) for k, (s, seed) in critic.WHICH.items()})
     monkeypatch.setattr(critic, "SKIES", ("white",))
+
+    sheet = train.sheet
+
+    def quick(painter, rigs, path, *, prompts):
+        """A preview of two steps and two views shows as much as a test looks at."""
+        painter = MultiView(painter.network, painter.vocabulary, steps=2, guidance=painter.guidance, eta=0.0)
+        sheet(painter, rigs[:, :2], path, prompts=prompts)
+
+    monkeypatch.setattr(train, "sheet", quick)
 
     def made(*more: str, out: str = "out") -> list[str]:
         return ["--out", str(tmp_path / out), "--rigs", "2", "--device", "cpu", "--every", "1", *more]
