@@ -135,8 +135,8 @@ class Studio:
     def paint(self, prompt: str, seed: int) -> Texture:
         """The texture of a prompt, on the CPU."""
         with torch.no_grad():
-            scene = self._painter.scene(prompt, self._seen, baker=self._baker)
-            colors = self._baker.bake(self._painter.paint(scene, seed=seed)).clamp(0, 1)
+            scene = self._painter.scene(prompt, self._seen, mesh=self.mesh, baker=self._baker)
+            colors = self._baker.bake(self._painter.paint(scene, seed=seed)[:, :3]).clamp(0, 1)
         return Texture.from_mesh(self.mesh, ATLAS_PX).with_channel("base_color", colors.cpu())
 
 

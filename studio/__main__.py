@@ -159,12 +159,12 @@ def doctor(mesh: Annotated[Path | None, Positional, _option("MESH")] = None) -> 
 
 
 def plugs() -> int:
-    """List what can be chosen: generators, trainers, rewards, renderers, exporters, presets and sample meshes."""
-    from studio import exporters, generators, renderers, resources, rewards, trainers
+    """List what can be chosen: generators, trainers, rewards, critics, renderers, exporters, presets and sample meshes."""
+    from studio import critics, exporters, generators, renderers, resources, rewards, trainers
     from studio.config import preset, preset_names
 
-    sockets: tuple[Socket[Any], ...] = (generators.SOCKET, trainers.SOCKET, rewards.SOCKET, renderers.SOCKET, exporters.SOCKET)
-    for socket in sockets:
+    for folder in (generators, trainers, rewards, critics, renderers, exporters):
+        socket: Socket[Any] = folder.SOCKET
         _listed(f"{socket.kind}s", {name: _described(socket, name) for name in socket.names()})
     _listed("presets", {name: preset(name).get("description", "") for name in preset_names()})
     _listed("sample meshes", {name: str(resources.sample(name)) for name in resources.sample_names()})

@@ -87,7 +87,8 @@ class Filing(ABC):
         if exporter.needs_lora and not project.lora:
             raise StudioError("No LoRA was learned yet.", "Start a run with the trainer lora_reward, or export a mesh.")
         mesh, texture = project.mesh, project.texture
-        asset = exporters.Asset(mesh=mesh, texture=texture, receipt=project.receipt(), lora=project.lora)
+        told = {"receipt": project.receipt(), "painted": project.painted, "lora": project.lora}
+        asset = exporters.Asset(mesh=mesh, texture=texture, **told)
         task = self._task(f"{kind.upper() if len(kind) <= 4 else kind.capitalize()} {path.name}")
 
         def write() -> tuple[Path, ...]:

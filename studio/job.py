@@ -180,13 +180,14 @@ class _Unfinished:
             return (outputs.checkpoint,)
         receipt = {"config": self.config.table(), "unfinished": True, "iteration": self.best.step, "score": _score(self.best)}
         lora = self.checkpoint.get("trainer", {}).get("lora", {})
-        asset = Asset(mesh=self.best.mesh, texture=self.best.texture.to("cpu"), receipt=receipt, lora=lora)
+        texture, painted = self.best.texture.to("cpu"), self.best.painted
+        asset = Asset(mesh=self.best.mesh, texture=texture, receipt=receipt, painted=painted, lora=lora)
         written = [outputs.checkpoint, *outputs.exporter().write(asset, outputs.asset)]
         if outputs.project:
-            written.append(self.save(outputs.project, asset.mesh, asset.texture))
+            written.append(self.save(outputs.project, asset.mesh, texture, painted))
         return tuple(written)
 
-    def save(self, path: Path, mesh: Mesh, texture: Texture) -> Path:
+    def save(self, path: Path, mesh: Mesh, texture: Texture, painted: frozenset[str]) -> Path:
         """Everything as a project, for the window."""
         state = self.checkpoint or {}
         return project.save(
@@ -200,6 +201,7 @@ class _Unfinished:
                 self.curves,
                 self.markers,
                 list(state.get("objective", {}).get("journal", [])),
+                painted,
             ),
             path,
         )
@@ -222,7 +224,7 @@ def write(result: Result, outputs: Outputs, config: Config, *, story: _Unfinishe
 
         written.append(write_sheet(result, config, outputs.sheet))
     if outputs.project:
-        written.append((story or _Unfinished(config)).save(outputs.project, result.mesh, texture))
+        written.append((story or _Unfinished(config)).save(outputs.project, result.mesh, texture, result.painted))
     if outputs.report:
         written.append(files.write_json(outputs.report, result.report))
     return tuple(written)

@@ -21,7 +21,7 @@ from studio.generators import Painter, Scene
 from studio.progress import Live, Progress
 from studio.replay import Flow, Rollout, decode, replay, sample
 from studio.rewards import Look
-from studio.texture import Texture
+from studio.texture import CHANNELS, Texture
 
 if TYPE_CHECKING:
     from studio.bake import Baker
@@ -65,6 +65,7 @@ class Painted:
 
     texture: Texture
     pictures: Tensor
+    """[V, P, H, W], base colour first, then what else the painter paints."""
     rollout: Rollout
 
 
@@ -138,26 +139,31 @@ class Objective:
         if self.painted is not None and not self._learned and self._origin[0] == seed and self._origin[1] is self.scene:
             return self.painted
         rollout = yield from sample(self.painter, self.scene, seed=seed, chunk=self.chunk, stage=stage, show=self._show)
-        pictures = decode(self.painter, rollout.x0)
+        pictures = decode(self.painter, rollout.x0, self.scene)
         self.painted, self._origin = Painted(self._baked(pictures), pictures, rollout), (seed, self.scene)
         if seed == self.seed and not self._learned and self.untrained is None:
             self.untrained = self.raw(self.painted.texture)
         return self.painted
 
     def _baked(self, pictures: Tensor) -> Texture:
+        """The mesh's own texture with every channel that the painter paints baked from pictures [V, P, H, W]."""
         with torch.no_grad():
-            return self.base.with_channel("base_color", self.baker.bake(pictures).clamp(0, 1))
+            baked = self.baker.bake(pictures).clamp(0, 1)
+        texture = self.base
+        for name, texels in zip(self.painter.channels, baked.split([CHANNELS[c] for c in self.painter.channels], 1), strict=True):
+            texture = texture.with_channel(name, texels)
+        return texture
 
     def _show(self, x0: Tensor) -> dict[str, Any]:
         """What somebody who watches the sampling sees of a guess: its pictures, and the texture when that costs little."""
         if not self._live().watched:
             return {}
-        pictures, now = decode(self.painter, x0), time.perf_counter()
+        pictures, now = decode(self.painter, x0, self.scene), time.perf_counter()
         if now - self._baked_at < max(SHOW_S, self._bake_s / SHOW_SHARE):
-            return {"pictures": pictures}
+            return {"pictures": pictures[:, :3]}
         texture, self._baked_at = self._baked(pictures), time.perf_counter()
         self._bake_s = self._baked_at - now
-        return {"pictures": pictures, "texture": texture}
+        return {"pictures": pictures[:, :3], "texture": texture, "painted": frozenset(self.painter.channels)}
 
     # -- scoring ------------------------------------------------------------------------------------------------------------
 
@@ -222,10 +228,13 @@ class Objective:
     # -- learning -----------------------------------------------------------------------------------------------------------
 
     def pictures_gradient(self, pictures: Tensor, push: Tensor) -> Tensor:
-        """The adjoint of the bake: what each painted pixel [V, 3, H, W] can do for a push on the texels [S, 3, T, T]."""
+        """The adjoint of the bake: what each painted pixel [V, P, H, W] can do for a push on the base colours [S, 3, T, T].
+
+        Rewards see no other channel, so only the first three components get anything.
+        """
         with torch.enable_grad():
             leaf = pictures.detach().requires_grad_()
-            baked = self.baker.bake(leaf)
+            baked = self.baker.bake(leaf[:, :3])
         return torch.autograd.grad(baked, leaf, push)[0]
 
     def learn(

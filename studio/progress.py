@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
 
+PAINTED = frozenset({"base_color"})
+"""The channels that count as a generator's where nothing else is said."""
+
 
 @dataclass(frozen=True)
 class Live:
@@ -74,6 +77,8 @@ class Progress:
     """Raw rewards by name, plus `score` (their weighted sum), `drift`, `gradient`."""
     texture: Texture | None = None
     """The texture as it stands, when this moment made a new one."""
+    painted: frozenset[str] = PAINTED
+    """The channels of `texture` that are the generator's."""
     mesh: Mesh | None = None
     """The mesh that `texture` belongs to, wherever there is a texture; before that once, when it has been read."""
     pictures: Tensor | None = None

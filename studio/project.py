@@ -30,6 +30,7 @@ from studio import __version__, archive, files, resources
 from studio.config import Config, parse
 from studio.document import Document
 from studio.errors import MeshError, StudioError
+from studio.progress import PAINTED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +61,8 @@ class Project:
     markers: list[tuple[int, str]] = field(default_factory=list)
     journal: list[Any] = field(default_factory=list)
     """The live settings over the iterations, as `Objective.journal`."""
+    painted: frozenset[str] = PAINTED
+    """The channels of `texture` that a generator has painted."""
 
     def receipt(self) -> dict[str, Any]:
         """How the texture came about, for an exported file's metadata."""
@@ -113,7 +116,7 @@ def save(project: Project, path: Path | str) -> Path:
     if project.corner_uv is not None:
         contents["uv.npy"] = _array_bytes(project.corner_uv)
     if project.texture is not None:
-        contents |= _texture(project.texture)
+        contents |= _texture(project.texture, project.painted)
     if project.lora:
         from safetensors.torch import save as safetensors
 
@@ -132,7 +135,7 @@ def _document(config: Config, mesh: Mesh) -> str:
     return config.to_toml() + project
 
 
-def _texture(texture: Texture) -> dict[str, bytes]:
+def _texture(texture: Texture, painted: frozenset[str]) -> dict[str, bytes]:
     from studio.exporters._maps import pixels, png
 
     contents: dict[str, bytes] = {}
@@ -144,6 +147,7 @@ def _texture(texture: Texture) -> dict[str, bytes]:
                 data = png(pixels(layer).squeeze())
             contents[f"texture/{s}_{name}.png"] = data
     head = {"names": list(texture.names), "channels": list(texture.channels), "size_px": texture.size_px}
+    head["painted"] = sorted(painted)
     return {**contents, "texture.json": json.dumps(head).encode()}
 
 
@@ -176,6 +180,7 @@ def load(path: Path | str) -> Project:
         journal = [(int(i), dict(settings)) for i, settings in story.get("journal", [])]
         uv = np.load(io.BytesIO(contents["uv.npy"]), allow_pickle=False) if "uv.npy" in contents else None
         texture = _read_texture(contents) if "texture.json" in contents else None
+        painted = frozenset(map(str, json.loads(contents.get("texture.json", b"{}")).get("painted", PAINTED)))
         lora = _read_lora(contents.get("lora.safetensors"))
         checkpoint = _read_checkpoint(contents.get("checkpoint.safetensors"))
     except StudioError:
@@ -185,7 +190,7 @@ def load(path: Path | str) -> Project:
     if hashlib.sha256(mesh).hexdigest() != sha256:
         raise MeshError(f"The mesh inside '{path.name}' is damaged.", DAMAGED)
     document = Document(_unpacked(contents, name), parse(table))
-    return Project(document, None, texture, uv, lora, checkpoint, curves, markers, journal)
+    return Project(document, None, texture, uv, lora, checkpoint, curves, markers, journal, painted)
 
 
 def _unpacked(contents: Mapping[str, bytes], name: str) -> Path:

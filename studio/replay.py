@@ -84,10 +84,10 @@ def sample(
     return Rollout(tuple(entering), tuple(predictions), tuple(noises), x)
 
 
-def decode(painter: Painter, x0: Tensor) -> Tensor:
-    """Pictures [V, 3, H, W] of the latents, decoded view by view, without a graph."""
+def decode(painter: Painter, x0: Tensor, scene: Scene) -> Tensor:
+    """Pictures [V, P, H, W] of the latents, decoded view by view, without a graph."""
     with torch.no_grad():
-        return torch.cat([painter.decode(x) for x in x0.split(1)])
+        return torch.cat([painter.decode(x0[v], scene, views=v) for v in _singly(x0)])
 
 
 def replay(
@@ -101,7 +101,7 @@ def replay(
     chunk: int | None = None,
     probe: bool = False,
 ) -> Generator[Progress, None, Flow]:
-    """Add to the LoRA's `.grad` the gradient of a loss whose derivative by the decoded pictures is `d_pictures` [V, 3, H, W].
+    """Add to the LoRA's `.grad` the gradient of a loss whose derivative by the decoded pictures is `d_pictures` [V, P, H, W].
 
     `truncation` is K, the number of last steps that are differentiated; K = steps is the full gradient. `anchor` adds
     anchor · mean‖prediction − base prediction‖² at each replayed step, with the latents held fixed; `probe` also measures the
@@ -109,7 +109,7 @@ def replay(
     """
     steps, first = painter.steps, painter.steps - truncation
     assert 1 <= truncation <= steps, truncation
-    d_x = _decode_adjoint(painter, rollout.x0, d_pictures)
+    d_x = _decode_adjoint(painter, scene, rollout.x0, d_pictures)
     latents = float(d_x.norm())
     share = (yield from _share(painter, scene, rollout, d_x, truncation)) if probe else None
     reached = 0.0
@@ -157,13 +157,18 @@ def check_flow(flow: Flow, *, texture: float) -> None:
         )
 
 
-def _decode_adjoint(painter: Painter, x0: Tensor, d_pictures: Tensor) -> Tensor:
+def _singly(views: Tensor) -> list[slice]:
+    """One slice for each view."""
+    return [slice(i, i + 1) for i in range(len(views))]
+
+
+def _decode_adjoint(painter: Painter, scene: Scene, x0: Tensor, d_pictures: Tensor) -> Tensor:
     parts = []
-    for x, d in zip(x0.split(1), d_pictures.split(1), strict=True):
+    for v in _singly(x0):
         with torch.enable_grad():
-            leaf = x.detach().requires_grad_()
-            pictures = painter.decode(leaf)
-        (part,) = _grad(pictures, (leaf,), d)
+            leaf = x0[v].detach().requires_grad_()
+            pictures = painter.decode(leaf, scene, views=v)
+        (part,) = _grad(pictures, (leaf,), d_pictures[v])
         parts.append(part)
     return torch.cat(parts)
 

@@ -81,7 +81,7 @@ def run(
             yield Progress("preparing the rewards", i + 1, len(config.rewards), message=message)
     objective = Objective(
         painter=painter,
-        scene=lambda prompt: painter.scene(prompt, on.seen, baker=baker),
+        scene=lambda prompt: painter.scene(prompt, on.seen, mesh=mesh, baker=baker),
         baker=baker,
         atlas=atlas,
         base=base,
@@ -122,7 +122,8 @@ def run(
         "per_seed": {str(s): {"before": b, "after": a} for s, b, a in zip(seeds, raw_before, raw_after, strict=True)},
         "coverage": on.covered,
         "seam_error": seam_error(texture, on.seams),
-        "consistency_psnr": consistency_psnr(painted.pictures, baker, painted.texture) if painted else None,
+        "painted": list(painter.channels),
+        "consistency_psnr": consistency_psnr(painted.pictures[:, :3], baker, painted.texture) if painted else None,
         "seconds": {stage: round(s, 3) for stage, s in seconds.items()},
         "peak_memory_bytes": device.peak_memory_bytes(where),
     }
@@ -136,8 +137,8 @@ def run(
         "versions": {"patina-studio": __version__, "torch": torch.__version__},
     }
     lora = painter.lora_state() if config.trainer.learns else {}
-    result = Result(mesh, texture, frozenset({"base_color"}), report, receipt, before, after, lora)
-    yield Progress("done", 1, 1, metrics=raw, texture=texture, mesh=mesh, result=result)
+    result = Result(mesh, texture, frozenset(painter.channels), report, receipt, before, after, lora)
+    yield Progress("done", 1, 1, metrics=raw, texture=texture, painted=result.painted, mesh=mesh, result=result)
 
 
 def prepare(config: Config, mesh: Mesh) -> Iterator[Progress]:

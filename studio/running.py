@@ -17,7 +17,7 @@ from studio import device
 from studio.camera import Camera
 from studio.config import Config, parse
 from studio.film import Film
-from studio.progress import Live, Progress
+from studio.progress import PAINTED, Live, Progress
 from studio.worker import Worker
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Running:
         self.mesh = mesh
         """The mesh that `texture` belongs to: unwrapped, where that was needed."""
         self.texture: Texture | None = None
+        self.painted = PAINTED
+        """The channels of `texture` that are the generator's."""
         self.whole: tuple[Texture, dict[str, Any] | None] | None = None
         """The newest texture that is not half denoised, and what can be continued from it."""
         self.report: Mapping[str, Any] = {}
@@ -144,7 +146,7 @@ class Running:
             self.before = Texture.from_mesh(progress.mesh, self.config.atlas_px)
             self.mesh = progress.mesh
         if progress.texture is not None:
-            self.texture, self.began = progress.texture.to("cpu"), True
+            self.painted, self.texture, self.began = progress.painted, progress.texture.to("cpu"), True
         if progress.pictures is not None:
             self.views = progress.pictures.clamp(0, 1).permute(0, 2, 3, 1).cpu().float().contiguous().numpy()
         if progress.heat:

@@ -24,6 +24,7 @@ from studio.forecast import Forecast
 from studio.job import Outputs
 from studio.painting import Pace, Painting, State
 from studio.problem import Problem
+from studio.progress import PAINTED
 from studio.project import Project
 from studio.running import Running, thumbnail
 from studio.showing import Showing
@@ -182,7 +183,7 @@ class Session(Editing, Showing, Painting, Filing):
     def _show_mesh(self, mesh: Mesh, health: Health) -> None:
         """Another mesh, as it came; nothing is known of it but its own texture."""
         self._abandon()
-        self.mesh, self.health, self._file_mesh, self._plain = mesh, health, mesh, None
+        self.mesh, self.health, self._file_mesh, self._plain, self._painted = mesh, health, mesh, None, PAINTED
         size = self.config.atlas_px
 
         def plain() -> Texture:
@@ -218,7 +219,7 @@ class Session(Editing, Showing, Painting, Filing):
         self.curves, self.markers = {name: list(curve) for name, curve in project.curves.items()}, list(project.markers)
         self._checkpoint = dict(project.checkpoint) if project.checkpoint else None
         if project.texture is not None and thumb is not None:
-            self._newest = self._whole = project.texture
+            self._newest, self._whole, self._painted = project.texture, project.texture, project.painted
             iteration = max((i for curve in self.curves.values() for i, _ in curve), default=0)
             scores = {name: curve[-1][1] for name, curve in self.curves.items() if curve}
             self._film.add(iteration, project.texture, thumb, scores, self._checkpoint)
@@ -243,6 +244,7 @@ class Session(Editing, Showing, Painting, Filing):
             {name: list(curve) for name, curve in self.curves.items()},
             list(self.markers),
             list(state.get("objective", {}).get("journal", [])),
+            self._painted,
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from studio.desk import Desk
 from studio.film import Film, Moment
 from studio.problem import Problem, problem
+from studio.progress import PAINTED
 from studio.running import Running
 from studio.store import Store
 
@@ -48,6 +49,8 @@ class Showing(ABC):
         self._newest: Texture | None = None
         self._whole: Texture | None = None
         """The newest texture that was not stopped half denoised: what is saved and exported."""
+        self._painted = PAINTED
+        """The channels of it that a generator has painted."""
         self._heats: Mapping[str, Tensor] = {}
         self._heat: str | None = None
         self._previewed: int | None = None
@@ -94,7 +97,7 @@ class Showing(ABC):
         if running.whole is not None:
             self._whole, self._checkpoint = running.whole
         if running.texture is not None and running.texture is not self._newest:
-            self._newest = running.texture
+            self._newest, self._painted = running.texture, running.painted
             if self._previewed is None and self._shown is None:
                 self._show(running.texture)
 

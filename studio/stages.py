@@ -96,7 +96,7 @@ def watched(
         if p.checkpoint is not None:
             steps.append({t.name: p.metrics[t.name] for t in objective.terms if t.name in p.metrics})
             p = replace(p, checkpoint=lambda of=p.checkpoint: _state(of(), config, mesh, objective, steps))
-        yield replace(p, mesh=mesh) if p.texture is not None else p
+        yield replace(p, mesh=mesh, painted=frozenset(objective.painter.channels)) if p.texture is not None else p
     return steps_of.value
 
 

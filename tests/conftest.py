@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 from pathlib import Path
@@ -31,3 +32,11 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     home = tmp_path_factory.getbasetemp() / "patina-home"
     monkeypatch.setenv("PATINA_HOME", str(home))
     return home
+
+
+@pytest.fixture
+def every_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tiny` paints roughness, metallic and height, too, and looks at the mesh's curvature and openness."""
+    from studio.generators import _network
+
+    monkeypatch.setattr(_network, "Size", functools.partial(_network.Size, painted=6, geometry=9))

@@ -135,9 +135,10 @@ def test_doctor_reports_on_the_machine_and_on_a_mesh(cube: Path, capsys: pytest.
 def test_plugs_lists_every_socket_preset_and_sample(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plugs"]) == 0
     said = capsys.readouterr().out
-    titles = ("generators", "trainers", "rewards", "renderers", "exporters", "presets", "sample meshes")
+    titles = ("generators", "trainers", "rewards", "critics", "renderers", "exporters", "presets", "sample meshes")
     assert all(f"\n{title}\n" in f"\n{said}" for title in titles)
-    assert all(name in said for name in ("mini", "lora_reward", "palette", "embree", "glb", *resources.sample_names()))
+    assert all("no weights yet" in line for line in said.splitlines() if line.split()[:1] in (["judge"], ["patina"]))
+    assert all(name in said for name in ("patina", "mini", "lora_reward", "palette", "embree", "glb", *resources.sample_names()))
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------------

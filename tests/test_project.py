@@ -65,6 +65,7 @@ def full(mesh: Mesh) -> Project:
         {"score": [(1, 0.25), (2, 0.5)]},
         [(2, "palette 0.5 → 1")],
         [(0, {"weights": {"palette": 0.5}})],
+        frozenset({"base_color", "roughness"}),
     )
 
 
@@ -78,6 +79,7 @@ def test_everything_comes_back(full: Project, tmp_path: Path) -> None:
     assert torch.equal(back.lora["a.lora_A"], full.lora["a.lora_A"])
     assert back.checkpoint is not None and back.checkpoint["trainer"]["iteration"] == 2
     assert (back.curves, back.markers, back.journal) == (full.curves, full.markers, full.journal)
+    assert back.painted == {"base_color", "roughness"}
     assert back.receipt()["scores"] == {"score": 0.5} and back.receipt()["weights"][0]["iteration"] == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,11 +12,14 @@ from studio.bake import Baker
 from studio.camera import ring
 from studio.errors import StudioError
 from studio.generators import SOCKET, Painter, Scene
+from studio.generators._multiview import MultiView
+from studio.generators._network import Denoiser
 from studio.objective import Live, Objective, Term
 from studio.renderers import SOCKET as RENDERERS
 from studio.replay import Flow, Rollout, check_flow, drain, replay, sample
 from studio.surface.atlas import build_atlas
-from studio.texture import Texture
+from studio.texture import CHANNELS, Texture
+from studio.words import Vocabulary
 from tests.meshes import cube
 
 CPU = torch.device("cpu")
@@ -70,7 +74,7 @@ def by_autograd(painter: Painter, scene: Scene, baker: Baker, *, truncation: int
                     base = painter.predict(x.detach(), i, scene)
                 pull = pull + anchor * (fixed - base).square().mean()
             x = painter.advance(x, prediction, i, scene, noise=noise)
-    loss = pull - score(baker, baker.bake(painter.decode(x)))
+    loss = pull - score(baker, baker.bake(painter.decode(x, scene)))
     return list(torch.autograd.grad(loss, painter.lora_parameters()))
 
 
@@ -87,7 +91,7 @@ def by_replay(
     for p in painter.lora_parameters():
         p.grad = None
     rollout = rollout or drain(sample(painter, scene, seed=SEED, chunk=chunk))
-    pictures = painter.decode(rollout.x0).requires_grad_()
+    pictures = painter.decode(rollout.x0, scene).requires_grad_()
     texture = baker.bake(pictures)
     leaf = texture.detach().requires_grad_()
     (push,) = torch.autograd.grad(score(baker, leaf), leaf)
@@ -176,12 +180,12 @@ def test_a_whole_gradient_passes_the_probe() -> None:
     check_flow(Flow(1, 1, 1, 1, 0.5), texture=1.0)
 
 
-def objective(terms: tuple[Term, ...]) -> Objective:
+def objective(terms: tuple[Term, ...], painter: Painter | None = None) -> Objective:
     mesh, atlas, baker, seen = surface()
-    painter = SOCKET.make("tiny", steps=2).build(device=CPU)
+    painter = painter or SOCKET.make("tiny", steps=2).build(device=CPU)
     return Objective(
         painter=painter,
-        scene=lambda prompt: painter.scene(prompt, seen, baker=baker),
+        scene=lambda prompt: painter.scene(prompt, seen, mesh=mesh, baker=baker),
         baker=baker,
         atlas=atlas,
         base=Texture.flat(mesh, 32),
@@ -202,6 +206,23 @@ def test_equal_weights_push_equally() -> None:
     assert float(scores.push[:, 0].norm()) == pytest.approx(1.0, rel=1e-5)
     assert float(scores.push[:, 2].norm()) == pytest.approx(1.0, rel=1e-5)
     assert float(scores.push[:, 1].norm()) == 0
+
+
+def test_every_painted_channel_is_baked_and_rewards_move_the_base_colour_alone() -> None:
+    words = Vocabulary(["red"])
+    torch.manual_seed(0)
+    network = Denoiser(replace(SOCKET.make("tiny").build(device=CPU).network.size, painted=6, geometry=9), len(words.words))
+    work = objective((), MultiView(network, words, steps=2, guidance=1.0, eta=0.0))
+    painted = drain(work.paint(3))
+    assert painted.pictures.shape[1] == 6 and set(painted.texture.channels) == set(CHANNELS)
+    baked = work.baker.bake(painted.pictures).clamp(0, 1)
+    for name, texels in zip(CHANNELS, baked.split(list(CHANNELS.values()), 1), strict=True):
+        assert torch.equal(painted.texture.channels[name], texels)
+    push = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    d = work.pictures_gradient(painted.pictures, push)
+    assert d.shape == painted.pictures.shape and d[:, 3:].abs().max() == 0 < d[:, :3].abs().max()
+    rgb = painted.pictures[:, :3]
+    assert torch.allclose((d[:, :3] * rgb).sum(), (push * work.baker.bake(rgb)).sum(), rtol=1e-4)
 
 
 def test_a_reward_that_is_not_a_number_names_itself() -> None:

@@ -12,6 +12,7 @@ from studio import ground
 from studio.config import Config, parse
 from studio.progress import Live, Progress
 from studio.run import prepare, run
+from studio.texture import CHANNELS
 from tests.meshes import uv_sphere
 
 SMALL = {
@@ -107,3 +108,31 @@ def test_a_score_forgets_what_it_remembered_of_the_last_run() -> None:
     ground._kept = None
     fresh = last(small(rewards={"symmetry": 1.0}, generator={"weights_seed": 5}))
     assert again.metrics == fresh.metrics != first.metrics
+
+
+def test_every_channel_that_is_painted_is_shown_reported_and_kept(every_channel: None) -> None:
+    live = Live(weights={"palette": 1.0}, watched=True, heat="palette")
+    seen = list(run(small(held_out=1, trainer={"seeds": 0}), MESH, lambda: live))
+    result = seen[-1].result
+    assert result is not None and result.painted == set(CHANNELS) and result.report["painted"] == list(CHANNELS)
+    for p in seen:
+        assert p.pictures is None or p.pictures.shape[1] == 3
+        assert p.texture is None or (p.painted == set(CHANNELS) and set(p.texture.channels) == set(CHANNELS))
+    untouched = MESH.sets[0].roughness
+    assert (result.texture.channels["roughness"] != untouched).float().mean() > 0.5
+    assert result.report["consistency_psnr"] > 0
+
+
+def test_a_new_prompt_of_a_generator_that_looks_at_the_mesh(every_channel: None) -> None:
+    """Its scene is made anew in the middle of the run, mesh and all."""
+    asked = ["red"]
+
+    def live() -> Live:
+        return Live(weights={"palette": 1.0}, prompt=asked[-1])
+
+    result = None
+    for p in run(small(), MESH, live):
+        asked += ["blue"] if p.checkpoint is not None else []
+        result = p.result
+    assert result is not None
+    assert [entry["prompt"] for entry in result.receipt["weights"]] == ["red", "blue"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -531,6 +532,28 @@ def test_exports_and_projects_come_back(sphere: Path, sessions: Callable[..., Se
     until(again, lambda: again._resume is not None)
     ran(again)
     assert iterations(again) == [1, 2, 3, 4, 5, 6], "training goes on where the project was saved"
+
+
+def test_roughness_and_metallic_that_were_painted_are_shown_exported_and_saved(
+    sphere: Path, sessions: Callable[..., Session], tmp_path: Path, every_channel: None
+) -> None:
+    def maps(path: Path) -> set[str]:
+        data = path.read_bytes()
+        head = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+        return {name for name in head["materials"][0]["pbrMetallicRoughness"] if name.endswith("Texture")}
+
+    session = ran(sessions(sphere))
+    assert session.texture is not None and "metallic" in session.texture.channels and session.views is not None
+    assert session.views.shape[-1] == 3
+    session.export("glb", tmp_path / "x.glb")
+    session.save(tmp_path / "work")
+    until(session, lambda: all(t.state == "done" for t in session.tasks))
+    again = sessions(None)
+    again.begin(tmp_path / "work.patina")
+    until(again, lambda: again.texture is not None and again.before is not None)
+    again.export("glb", tmp_path / "again.glb")
+    until(again, lambda: again.tasks[-1].state == "done")
+    assert maps(tmp_path / "x.glb") == maps(tmp_path / "again.glb") == {"baseColorTexture", "metallicRoughnessTexture"}
 
 
 def test_an_export_that_fails_is_told_and_others_go_on(sphere: Path, sessions: Callable[..., Session], tmp_path: Path) -> None:

@@ -15,23 +15,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from studio.plug import Socket
+from studio.words import Words
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from studio.bake import Baker
+    from studio.surface.mesh import Mesh
     from studio.texture import Fragments
-
-
-@dataclass(frozen=True)
-class Words:
-    """What a painter makes of a prompt: `known` words, `unknown` ones each with the nearest known word (or None), and known ones
-    left `unread` because the prompt is longer than what it reads."""
-
-    known: tuple[str, ...]
-    unknown: tuple[tuple[str, str | None], ...] = ()
-    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +40,8 @@ class Scene:
     """[V, 1, H, W] float: 1 where a pixel of the decoded picture shows the surface."""
     baker: Baker | None = None
     """The texture-space coupling of generators that fuse views outside the network; None for the others."""
+    guidance: float = 1.0
+    """How far `advance` goes from the second prediction through the first, where there are two."""
 
 
 class Painter(ABC):
@@ -55,6 +49,8 @@ class Painter(ABC):
 
     view_px: int
     """Side of the decoded pictures."""
+    channels: tuple[str, ...] = ("base_color",)
+    """What it paints, by the names of `studio.texture.CHANNELS`, base colour first; `decode` gives their components in order."""
     steps: int
     """Number of denoising steps; step i runs from 0 (pure noise) to steps − 1."""
     network: torch.nn.Module
@@ -67,8 +63,11 @@ class Painter(ABC):
         """Which words of the prompt the generator knows; it must not depend on anything but its vocabulary."""
 
     @abstractmethod
-    def scene(self, prompt: str, fragments: Fragments, *, baker: Baker | None = None) -> Scene:
-        """Encode the prompt and the mesh as seen in `fragments` (view_px square). `baker` couples views where that is needed."""
+    def scene(self, prompt: str, fragments: Fragments, *, mesh: Mesh | None = None, baker: Baker | None = None) -> Scene:
+        """Encode the prompt and the mesh as seen in `fragments` (view_px square). `baker` couples views where that is needed.
+
+        `mesh`, which the fragments show, is for painters that look at its fields (curvature, openness).
+        """
 
     @abstractmethod
     def noise(self, scene: Scene, *, generator: torch.Generator) -> Tensor:
@@ -93,8 +92,11 @@ class Painter(ABC):
         """
 
     @abstractmethod
-    def decode(self, x0: Tensor) -> Tensor:
-        """Latents [v, C, h, w] → pictures [v, 3, view_px, view_px], sRGB, in [0, 1] up to a soft clamp."""
+    def decode(self, x0: Tensor, scene: Scene, *, views: slice = slice(None)) -> Tensor:
+        """Latents [v, C, h, w] of `views` → pictures [v, P, view_px, view_px] in [0, 1] up to a soft clamp.
+
+        P counts the components of `channels`: sRGB base colour first, then one each.
+        """
 
     @property
     @abstractmethod

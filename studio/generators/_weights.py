@@ -1,4 +1,7 @@
-"""A multi-view network on disk: `size.json`, `vocabulary.txt` and fp16 safetensors shards small enough for a repository."""
+"""A multi-view network on disk: `size.json`, `vocabulary.txt` and safetensors shards small enough for a repository.
+
+Weights are kept in fp16, or matrices in 8 bits with one fp16 scale for each output channel (`<name>/scale` beside `<name>`).
+"""
 
 from __future__ import annotations
 
@@ -13,29 +16,67 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from studio.errors import StudioError
-from studio.generators._multiview import Denoiser, Size, Vocabulary
+from studio.generators._network import Denoiser, Size
+from studio.words import Vocabulary
 
 SHARD_BYTES = 14_000_000
+SCALE = "/scale"
 REMEDY = "Reinstall patina-studio."
 
 
-def save(state: dict[str, Tensor], size: Size, folder: Path) -> list[Path]:
-    """Write a network's state as fp16 shards of at most SHARD_BYTES and its size; older shards in `folder` go."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shards: list[dict[str, Tensor]] = [{}]
+def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Floating-point tensors in fp16, all on the CPU."""
+    kept = {name: t.detach().cpu() for name, t in state.items()}
+    return {name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in kept.items()}
+
+
+def quantised(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of two and more dimensions as int8 with a scale per output channel, max |w| / 127; the rest in fp16."""
+    kept = {}
+    for name, t in halved(state).items():
+        if t.ndim < 2 or not t.is_floating_point():
+            kept[name] = t
+            continue
+        rows = t.float().flatten(1)
+        scale = (rows.abs().amax(1) / 127).clamp(min=1e-7).half()
+        kept[name] = (rows / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8).view_as(t)
+        kept[name + SCALE] = scale
+    return kept
+
+
+def restored(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `halved` or `quantised` made, in fp32."""
+    out = {}
+    for name, t in state.items():
+        if name + SCALE in state:
+            t = (t.float().flatten(1) * state[name + SCALE].float()[:, None]).view_as(t)
+        if not name.endswith(SCALE):
+            out[name] = t.float() if t.is_floating_point() else t
+    return out
+
+
+def shards(state: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The state parted in order, so that no part exceeds SHARD_BYTES unless one tensor does."""
+    parts: list[dict[str, Tensor]] = [{}]
     room = SHARD_BYTES
     for name, tensor in state.items():
-        half = tensor.detach().to("cpu", torch.float16).contiguous()
-        if half.nbytes > room:
-            shards.append({})
+        if tensor.nbytes > room and parts[-1]:
+            parts.append({})
             room = SHARD_BYTES
-        shards[-1][name] = half
-        room -= half.nbytes
+        parts[-1][name] = tensor
+        room -= tensor.nbytes
+    return parts
+
+
+def save(state: dict[str, Tensor], size: Size, folder: Path, *, bits: int = 16) -> list[Path]:
+    """Write a network's state in 16 or 8 bits as shards of at most SHARD_BYTES, and its size; older shards in `folder` go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = shards(quantised(state) if bits == 8 else halved(state))
     for old in folder.glob("weights-*.safetensors"):
         old.unlink()
-    paths = [folder / f"weights-{i + 1}-of-{len(shards)}.safetensors" for i in range(len(shards))]
-    for path, shard in zip(paths, shards, strict=True):
-        save_file(shard, path)
+    paths = [folder / f"weights-{i + 1}-of-{len(parts)}.safetensors" for i in range(len(parts))]
+    for path, part in zip(paths, parts, strict=True):
+        save_file(part, path)
         path.chmod(0o644)  # safetensors leaves it readable by its owner alone
     (folder / "size.json").write_text(json.dumps(asdict(size), indent=1) + "\n")
     return paths
@@ -49,7 +90,7 @@ def load(folder: Path) -> tuple[Denoiser, Vocabulary]:
         numbers: dict[str, Any] = json.loads((folder / "size.json").read_text(encoding="utf-8"))
         sides: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in numbers.items()}
         size = Size(**sides)
-        state = {name: t.float() for path in paths for name, t in load_file(path).items()}
+        state = restored({name: t for path in paths for name, t in load_file(path).items()})
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise StudioError(f"The weights of the bundled generator in {folder.name} cannot be read: {error}.", REMEDY) from error
     with torch.device("meta"):

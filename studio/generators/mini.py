@@ -23,6 +23,7 @@ class Mini(Generator):
     steps: int = knob(8, "Denoising steps; more are sharper and slower.", low=1, high=50)
     guidance: float = knob(2.0, "How strongly the prompt is followed; 1 halves the time per step.", low=1, high=8)
     eta: float = knob(0.0, "Fresh noise added at each step; 0 makes the picture depend on the seed alone.", low=0, high=1)
+    negative: str = knob("", "Words to keep away from, such as rust, as 'no rust' in a prompt does; needs a guidance above 1.")
 
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
         import torch
@@ -33,12 +34,13 @@ class Mini(Generator):
 
         network, vocabulary = load(DATA)
         network.to(device, dtype or torch.float32, memory_format=torch.channels_last)
-        return MultiView(network, vocabulary, steps=self.steps, guidance=self.guidance, eta=self.eta)
+        settings = {"steps": self.steps, "guidance": self.guidance, "eta": self.eta, "negative": self.negative}
+        return MultiView(network, vocabulary, **settings)
 
     def words(self, prompt: str) -> Words:
         from studio.generators._words import words
 
-        return words(prompt)
+        return words(prompt, self.negative)
 
     def warm(self) -> None:
         import studio.generators._multiview  # noqa: F401

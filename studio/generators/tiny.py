@@ -36,10 +36,13 @@ class Tiny(Generator):
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
         import torch
 
-        from studio.generators._multiview import Denoiser, MultiView, Size, Vocabulary
+        from studio.generators._multiview import MultiView
+        from studio.generators._network import Denoiser, Size
+        from studio.generators._words import DATA
+        from studio.words import Vocabulary
 
         size = Size(view_px=64, channels=(8, 16, 16), heads=(1, 2, 2), head_channels=4, text_channels=16, text_layers=1, groups=4)
-        vocabulary = Vocabulary.read()
+        vocabulary = Vocabulary.read(DATA / "vocabulary.txt")
         with _drawing, torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.weights_seed)
             network = Denoiser(size, len(vocabulary.words))

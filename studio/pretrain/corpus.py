@@ -1,243 +1,279 @@
-"""What mini is taught: named colours, materials and the sentences that say them; painted batches with exact captions.
+"""What mini is taught: captions and the painted objects that they describe, drawn at random and exact by construction.
 
-A `Sample` is a caption and everything needed to paint it. Captions follow a two-colour grammar ("red and white stripes",
-"a blue vase with yellow dots"); every word of every sentence is in `vocabulary()`. Materials carry base colour only; further
-channels (roughness, metallic, height) would be further outputs of their patterns.
+A `Sample` is a caption and everything needed to paint it: a material, its inks, at most one effect, at most one style. Captions
+name one to three colours ("red, white and blue stripes"), sizes, styles and effects; every word of them is in `vocabulary()`.
+Pairs listed in `held_out.json` are never drawn for training.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from studio.pretrain import patterns as P
-from studio.pretrain.solid import Surface, Volumes
+from studio.errors import StudioError, nearest
+from studio.pretrain import effects, styles
+from studio.pretrain.colours import COLOURS, DARKER, LEAF, LIGHTER, METALS, RGB, SYNONYMS, Ink, Named, apart, named
+from studio.pretrain.materials import MATERIALS, Look
+from studio.pretrain.solid import PIXEL, Surface, Volumes
 
-RGB = tuple[float, float, float]
-
-COLOURS: dict[str, RGB] = {
-    "red": (0.82, 0.08, 0.08), "maroon": (0.40, 0.04, 0.12), "orange": (0.96, 0.50, 0.06), "yellow": (0.98, 0.87, 0.12),
-    "gold": (0.80, 0.62, 0.14), "olive": (0.44, 0.45, 0.12), "lime": (0.62, 0.92, 0.14), "green": (0.10, 0.55, 0.16),
-    "mint": (0.62, 0.93, 0.75), "teal": (0.05, 0.48, 0.48), "cyan": (0.12, 0.82, 0.88), "sky": (0.50, 0.73, 0.95),
-    "blue": (0.10, 0.24, 0.82), "navy": (0.05, 0.08, 0.33), "purple": (0.44, 0.12, 0.62), "lavender": (0.75, 0.65, 0.93),
-    "magenta": (0.86, 0.09, 0.64), "pink": (0.97, 0.60, 0.72), "brown": (0.42, 0.24, 0.10), "tan": (0.78, 0.61, 0.42),
-    "beige": (0.93, 0.86, 0.70), "white": (0.95, 0.95, 0.94), "grey": (0.50, 0.50, 0.51), "black": (0.05, 0.05, 0.06),
-}  # fmt: skip
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "red": ("scarlet", "crimson", "ruby"), "maroon": ("burgundy",), "gold": ("golden",), "green": ("emerald",),
-        "sky": ("sky blue", "azure"),
-    "cyan": ("turquoise", "aqua"), "blue": ("cobalt", "sapphire"), "purple": ("violet",), "lavender": ("lilac",),
-        "magenta": ("fuchsia",),
-    "pink": ("rose",), "brown": ("chocolate",), "beige": ("cream", "ivory"), "grey": ("gray",), "black": ("jet black", "ebony"),
-    "white": ("snow white",), "yellow": ("lemon",), "navy": ("navy blue",), "lime": ("lime green",), "tan": ("sand",),
-}  # fmt: skip
+CHANNELS = (("base_color", 3), ("roughness", 1), ("metallic", 1), ("height", 1))
+"""What `paint` gives, in order: sRGB, linear, linear, and height with 0.5 at the untouched surface."""
+HELD_OUT = Path(__file__).parent / "held_out.json"
+LONGEST = 20
+"""Words of the longest caption."""
 NOUNS = (
     "bunny", "rabbit", "vase", "mug", "cup", "chair", "mushroom", "rocket", "robot", "knot", "torus", "ball", "statue", "bowl",
-        "bottle",
-    "table", "lamp", "toy", "figure", "object", "shape", "cat", "dog", "dragon", "duck", "car", "house", "tree", "teapot",
-        "pot", "box",
-    "sphere", "sculpture", "helmet", "shoe", "barrel", "chest", "sword", "creature", "animal",
+    "bottle", "table", "lamp", "toy", "figure", "object", "shape", "cat", "dog", "dragon", "duck", "car", "house", "tree",
+    "teapot", "pot", "box", "sphere", "sculpture", "helmet", "shoe", "barrel", "chest", "sword", "creature", "animal",
 )  # fmt: skip
 SIZES = {"fine": 0.62, "small": 0.62, "thin": 0.62, "little": 0.62, "bold": 1.6, "large": 1.6, "big": 1.6, "wide": 1.6}
 WRAPS = (
-    "{x}", "{x}", "{x}", "a {n} in {x}", "a {n} with {x}", "{n} covered in {x}", "a {n} made of {x}", "the {n} of {x}",
-        "a {n} painted with {x}",
-    "{x} texture", "{x} pattern", "a photo of {x}", "a {n} decorated with {x}", "{x} on a {n}", "an image of a {n} in {x}",
-        "{x} surface",
+    "{x}", "{x}", "{x}", "a {n} in {x}", "a {n} with {x}", "a {n} covered in {x}", "the {n} of {x}", "a {n} painted with {x}",
+    "{x} texture", "{x} pattern", "a photo of {x}", "a {n} decorated with {x}", "{x} on a {n}", "{x} surface",
 )  # fmt: skip
-FILLERS = ("detailed", "realistic", "beautiful", "high quality", "colorful", "shiny", "matte", "bright", "clean", "seamless",
-    "handmade")
-AGAIN = 1.0 / 1.1, 1.0, 1.1  # few scales and offsets per pattern: less to guess in the first, blind denoising step
-
-
-@dataclass(frozen=True)
-class Material:
-    """A pattern with its sentences. `{a}`, `{b}`: colours; `{s}`: a size word; `{n}`: an object. The first `usual` sentences
-    name no colour and get the default ones; `size` is the work-space length of one pattern unit."""
-
-    paint: P.Paint
-    size: float
-    sentences: tuple[str, ...]
-    usual: tuple[str, ...] = ()
-    a: tuple[RGB, ...] = ((0.5, 0.5, 0.5),)
-    b: tuple[RGB, ...] = ((0.9, 0.9, 0.9),)
-    weight: float = 1.0
-
-
-WOODS = (0.55, 0.34, 0.17), (0.68, 0.46, 0.25), (0.42, 0.25, 0.13)
-STONES = (0.52, 0.51, 0.50), (0.60, 0.56, 0.52)
-MATERIALS: dict[str, Material] = {
-    "plain": Material(P.plain, 0.4, ("{a}", "a {a} {n}", "plain {a}", "painted {a}", "{a} paint", "solid {a} {n}",
-        "{a} colored {n}"), weight=3),
-    "stripes": Material(P.stripes, 0.34, (
-        "{a} and {b} {s} stripes", "{a} with {b} {s} stripes", "a {a} {n} with {b} {s} stripes", "striped in {a} and {b}",
-            "{a} and {b} {s} striped {n}",
-        "{s} horizontal stripes in {a} and {b}", "{a} {b} stripes"), weight=2),
-    "vertical": Material(P.vertical, 0.34, ("{a} and {b} {s} vertical stripes", "a {a} {n} with {b} {s} vertical stripes",
-        "vertically striped in {a} and {b}")),
-    "diagonal": Material(P.diagonal, 0.34, ("{a} and {b} {s} diagonal stripes", "a {a} {n} with {b} diagonal {s} stripes")),
-    "zigzag": Material(P.zigzag, 0.34, ("{a} and {b} {s} zigzag", "a {a} {n} with a {b} {s} zigzag",
-        "{s} chevron in {a} and {b}", "zigzag stripes in {a} and {b}")),
-    "checks": Material(P.checks, 0.26, (
-        "checkerboard in {a} and {b}", "{a} and {b} {s} checkerboard", "{a} and {b} {s} checks", "a {a} and {b} checkered {n}",
-            "{s} checkered in {a} and {b}",
-        "a {s} checkerboard patterned {n} in {a} and {b}"), ("checkerboard", "a checkerboard-patterned {n}", "a checkered {n}",
-            "black and white checkerboard {n}"),
-        ((0.05, 0.05, 0.06),), ((0.95, 0.95, 0.94),), weight=2),
-    "dots": Material(P.dots, 0.32, (
-        "{a} with {b} {s} dots", "{b} {s} dots on {a}", "a {a} {n} with {b} {s} dots", "{a} with {b} {s} polka dots",
-            "a {a} {n} with {b} {s} spots",
-        "{s} {b} polka dots on {a}", "{a} dotted with {b}"), weight=2),
-    "bricks": Material(P.bricks, 0.20, ("{a} {s} bricks with {b} mortar", "{a} brick wall with {b} mortar",
-        "a {n} built of {a} {s} bricks with {b} mortar"),
-        ("bricks", "brick wall", "red bricks", "a {n} made of bricks", "red brick {n}"), ((0.62, 0.22, 0.15),), ((0.78, 0.75,
-            0.70),), weight=1.5),
-    "tiles": Material(P.tiles, 0.26, ("{a} {s} tiles", "a {n} covered in {a} {s} tiles", "{a} {s} tiles with {b} grout",
-        "{a} tiled {n} with {b} grout")),
-    "planks": Material(P.planks, 0.20, ("{a} wooden {s} planks", "{a} painted planks"), ("wooden planks",
-        "a {n} made of planks", "wood boards", "old wooden boards"), WOODS),
-    "wood": Material(P.wood, 0.30, ("{a} wood", "{a} stained wood grain"), ("wood", "a wooden {n}", "wood grain", "oak wood",
-        "carved wood"), WOODS, weight=1.5),
-    "marble": Material(P.marble, 0.45, ("{a} marble", "{a} marble with {b} veins", "a {n} of {a} marble with {b} veins",
-        "a {a} marble {n}"),
-        ("marble", "white marble", "a marble {n}"), ((0.93, 0.92, 0.90),), ((0.35, 0.35, 0.38),)),
-    "granite": Material(P.granite, 0.32, ("{a} granite", "a {n} of {a} granite"), ("granite", "speckled stone",
-        "a granite {n}"), STONES),
-    "rust": Material(P.rust, 0.40, ("rusty {a} metal", "rusted {a} paint", "a rusty {a} {n}"), ("rust", "rusty metal",
-        "rusty iron", "a rusted {n}", "corroded metal"), ((0.45, 0.46, 0.48),)),
-    "zebra": Material(P.zebra, 0.26, ("{a} and {b} zebra stripes", "zebra in {a} and {b}"), ("zebra", "zebra stripes",
-        "zebra skin", "a zebra {n}"),
-        ((0.94, 0.93, 0.90),), ((0.06, 0.05, 0.05),)),
-    "tiger": Material(P.tiger, 0.26, ("{a} and {b} tiger stripes",), ("tiger", "tiger stripes", "tiger fur", "a tiger {n}"),
-        ((0.92, 0.52, 0.14),), ((0.07, 0.05, 0.04),)),
-    "leopard": Material(P.leopard, 0.32, ("{a} leopard with {b} spots", "leopard in {a} and {b}"), ("leopard", "leopard spots",
-        "leopard fur", "a leopard {n}"),
-        ((0.85, 0.65, 0.36),), ((0.12, 0.07, 0.04),)),
-    "giraffe": Material(P.giraffe, 0.30, ("giraffe in {a} and {b}",), ("giraffe", "giraffe skin", "a giraffe {n}"), ((0.58,
-        0.33, 0.14),), ((0.93, 0.84, 0.66),)),
-    "camouflage": Material(P.camouflage, 0.30, ("{a} camouflage", "{a} camo"), ("camouflage", "army camouflage", "camo",
-        "a camouflage {n}", "green camouflage"),
-        ((0.30, 0.38, 0.18),), ((0.52, 0.42, 0.26),)),
-    "plaid": Material(P.plaid, 0.40, ("{a} and {b} plaid", "{a} and {b} {s} tartan", "a {a} {n} with {b} plaid",
-        "plaid in {a} and {b}"),
-        ("plaid", "tartan", "a plaid {n}"), ((0.72, 0.10, 0.10),), ((0.06, 0.08, 0.10),)),
-    "lava": Material(P.lava, 0.32, (), ("lava", "molten lava", "glowing lava rock", "a {n} of lava", "magma")),
-    "moss": Material(P.moss, 0.40, (), ("moss", "mossy stone", "a mossy {n}", "stone covered in moss", "moss on rock")),
-    "terrazzo": Material(P.terrazzo, 0.34, ("{a} terrazzo with {b} chips", "{a} terrazzo"), ("terrazzo", "a terrazzo {n}"),
-        ((0.90, 0.88, 0.84),), ((0.75, 0.42, 0.32),)),
-    "gradient": Material(P.gradient, 1.0, ("gradient from {a} to {b}", "{a} to {b} gradient", "a {n} fading from {a} to {b}",
-        "{a} bottom fading to {b} top")),
-    "halves": Material(P.halves, 1.0, ("{a} top and {b} bottom", "upper half {a} and lower half {b}",
-        "a {n} half {a} and half {b}")),
-    "scales": Material(P.scales, 0.30, ("{a} {s} scales", "{a} dragon scales", "{a} fish scales", "a {n} with {a} {s} scales"),
-        ("scales", "reptile scales", "snake skin"),
-        ((0.20, 0.45, 0.22),), ((0.05, 0.10, 0.06),)),
-    "cobbles": Material(P.cobbles, 0.28, ("{a} cobblestone", "{a} stones"), ("cobblestone", "cobbles", "stone wall", "rocks",
-        "a stone {n}"), STONES),
-    "mosaic": Material(P.mosaic, 0.32, ("{a} and {b} mosaic", "mosaic of {a} and {b}", "a {a} and {b} mosaic {n}")),
-    "splatter": Material(P.splatter, 0.30, ("{a} splattered with {b}", "{a} with {b} splatters", "a {a} {n} with {b} blotches",
-        "{b} patches on {a}")),
-}  # fmt: skip
+FILLERS = ("detailed", "realistic", "beautiful", "high quality", "colorful", "bright", "clean", "seamless", "handmade")
+WITH_EFFECT, WITH_STYLE, WITH_SIZE, WITH_FILLER, WITH_LEAF = 0.42, 0.2, 0.3, 0.05, 0.12
+FINISH = 0.25  # work-space length of the unit in which styles and effects are drawn
+AGAIN = 1.0 / 1.1, 1.0, 1.1  # few scales, offsets and places per pattern: less to guess in the first, blind denoising step
+PLACES = tuple(tuple(random.Random(k).uniform(0, 16) for _ in range(3)) for k in range(16))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One caption and the numbers that paint it. `colours`: the named ones in order of {a}, {b} (empty where none is named)."""
+    """One caption and the numbers that paint it.
+
+    `colours`: names of the plain colours and metals that the caption gives to the material, in order of {a}, {b}, {c};
+    `exact`: no word made one of them darker or lighter. `effect`, `style`: names in their tables or empty; `over`: the effect's
+    ink, `over_colour` its name or empty; `amount`: how much of the effect, 1 is usual.
+    """
 
     caption: str
     material: str
-    a: RGB
-    b: RGB
+    a: Ink
+    b: Ink
+    c: Ink
     scale: float
     offset: RGB
     place: RGB
-    colours: tuple[str, ...] = field(default=())
+    colours: tuple[str, ...] = ()
+    exact: bool = True
+    style: str = ""
+    effect: str = ""
+    over: Ink = (0.0, 0.0, 0.0, 0.5, 0.0)
+    over_colour: str = ""
+    amount: float = 1.0
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The (material, colour) and (material, effect) pairs that this sample shows."""
+        told = (*self.colours, self.effect) if self.effect else self.colours
+        return [(self.material, what) for what in told]
 
 
-def _colour(r: random.Random, base: RGB, jitter: float = 0.025) -> RGB:
-    x, y, z = (min(1.0, max(0.0, c + r.gauss(0, jitter))) for c in base)
-    return x, y, z
+# -- captions ---------------------------------------------------------------------------------------------------------------
 
 
-def _named(r: random.Random) -> tuple[str, str, RGB]:
-    """A colour: its main name, how it is said, its value; one in ten is darkened or lightened."""
-    name = r.choice(list(COLOURS))
-    said, value = (r.choice(SYNONYMS[name]) if name in SYNONYMS and r.random() < 0.3 else name), COLOURS[name]
-    if r.random() < 0.08:
-        word, goal, share = r.choice((("dark", 0.0, 0.45), ("deep", 0.0, 0.35), ("light", 1.0, 0.45), ("pale", 1.0, 0.55)))
-        x, y, z = (v + (goal - v) * share for v in value)
-        return name, f"{word} {said}", (x, y, z)
-    return name, said, value
+def _own(look: Look, roughness: float) -> Ink:
+    red, green, blue, *rest = look
+    return red, green, blue, rest[0] if rest else roughness, rest[1] if rest else 0.0
+
+
+def _jittered(r: random.Random, ink: Ink, by: float = 0.012) -> Ink:
+    red, green, blue, roughness, metallic = ink
+    x, y, z, rough = (min(1.0, max(0.0, v + r.gauss(0, by))) for v in (red, green, blue, roughness))
+    return x, y, z, rough, metallic
+
+
+def _chosen(r: random.Random, sentence: str) -> dict[str, Named]:
+    """A colour, or now and then a metal, for every slot of the sentence, told apart from each other."""
+    out: dict[str, Named] = {}
+    alone = "{b}" not in sentence  # what is nothing but golden is the material metal
+    for slot in [k for k in "mabc" if f"{{{k}}}" in sentence]:
+        found = None
+        while found is None or not all(apart(found.ink, other.ink) for other in out.values()):
+            leaf = not alone and r.random() < WITH_LEAF
+            found = named(r, tuple(METALS) if slot == "m" else LEAF if leaf else tuple(COLOURS))
+        out[slot] = found
+    return out
 
 
 def sample(r: random.Random, material: str) -> Sample:
-    """A random caption of this material, and its look."""
+    """A random caption of this material, and its look; it may show held-out pairs. Raises StudioError for an unknown material."""
+    if material not in MATERIALS:
+        raise StudioError(f"There is no material named {material!r}.", f"Did you mean {nearest(material, tuple(MATERIALS))!r}?")
     m = MATERIALS[material]
-    usual = bool(m.usual) and (not m.sentences or r.random() < 0.4)
-    sentence = r.choice(m.usual if usual else m.sentences)
-    a_name, a_said, a = _named(r)
-    b_name, b_said, b = _named(r)
-    while sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) < 0.12:
-        b_name, b_said, b = _named(r)
-    a = a if "{a}" in sentence else r.choice(m.a)
-    b = b if "{b}" in sentence else r.choice(m.b)
-    level, upright = r.choice((0.0, 0.5)), r.choice((0.0, 0.5)) + r.gauss(0, 0.03)
-    size = r.choice(list(SIZES)) if "{s}" in sentence and r.random() < 0.3 else ""
-    said = sentence.format(a=a_said, b=b_said, s=size, n=r.choice(NOUNS))
+    sentence = r.choice(m.sentences)
+    chosen = _chosen(r, sentence)
+    inks: dict[str, Ink] = {}
+    for k, (slot, looks) in enumerate((("a", m.a), ("b", m.b), ("c", m.c))):
+        told = chosen.get(slot) or (chosen.get("m") if slot == "a" else None)
+        if told is None:
+            inks[slot] = _own(r.choice(looks), m.roughness[k]) if looks else inks["b"]
+        else:
+            red, green, blue, roughness, metallic = told.ink
+            rough = m.roughness[k] if roughness < 0 else roughness
+            inks[slot] = red, green, blue, rough, float(metallic or (m.metallic and slot == "a"))
+    size = r.choice(list(SIZES)) if "{s}" in sentence and r.random() < WITH_SIZE else ""
+    names = {slot: told.said for slot, told in chosen.items()}
+    said = sentence.format(**names, s=size, n=r.choice(NOUNS))
+    style, said = _styled(r, material, said)
     if "{n}" not in sentence and r.random() < 0.5:
         said = r.choice(WRAPS).format(x=said, n=r.choice(NOUNS))
-    if r.random() < 0.08:
-        said = r.choice((f"{r.choice(FILLERS)} {said}", f"{said}, {r.choice(FILLERS)}"))
+    effect, said, over, over_colour, amount = _effect(r, material, said, chosen)
+    if r.random() < WITH_FILLER:
+        said = f"{said}, {r.choice(FILLERS)}" if r.random() < 0.5 else _before(r.choice(FILLERS), said)
+    level, upright = r.choice((0.0, 0.5)), r.choice((0.0, 0.5)) + r.gauss(0, 0.03)
+    caption = re.sub(r"\s+", " ", said).strip()
     return Sample(
-        caption=re.sub(r"\s+", " ", said).strip(),
+        caption=re.sub(r"\ba (?=[aeio])", "an ", caption),
         material=material,
-        a=_colour(r, a),
-        b=_colour(r, b),
+        **{slot: _jittered(r, ink) for slot, ink in inks.items()},
         scale=m.size * SIZES.get(size, 1.0) * r.choice(AGAIN) * r.uniform(0.985, 1.015),
         offset=(level, upright, level),
-        place=tuple(r.uniform(0, 16) for _ in range(3)),  # type: ignore[arg-type]
-        colours=tuple(n for n, k in ((a_name, "{a}"), (b_name, "{b}")) if k in sentence),
+        place=r.choice(PLACES),  # type: ignore[arg-type]
+        colours=tuple(told.name for told in chosen.values()),
+        exact=all(told.exact for told in chosen.values()),
+        style=style,
+        effect=effect,
+        over=over,
+        over_colour=over_colour,
+        amount=amount,
     )
 
 
-def draw(r: random.Random, count: int, *, group: int = 4) -> list[Sample]:
-    """`count` samples, `group` neighbours of one material each, so that a batch is painted in few large operations."""
-    weights = [m.weight for m in MATERIALS.values()]
-    chosen = r.choices(list(MATERIALS), weights, k=-(-count // group))
-    return [sample(r, chosen[i // group]) for i in range(count)]
+def _styled(r: random.Random, material: str, said: str) -> tuple[str, str]:
+    """A style that suits the material, or none; its word stands before the first noun phrase."""
+    fit = [name for name in styles.STYLES if material not in styles.UNFIT.get(name, ())]
+    if not fit or r.random() >= WITH_STYLE:
+        return "", said
+    style = r.choice(fit)
+    word = r.choice(styles.STYLES[style][1])
+    return style, _before(word, said)
 
 
-def paint(samples: Sequence[Sample], position: Tensor, normal: Tensor, volumes: Volumes) -> Tensor:
-    """Pictures [B, V, 3, H, W] sRGB of B objects whose views show position and normal [B, V, 3, H, W]."""
-    B, V, _, H, W = position.shape
-    out = torch.empty(B, V, 3, H, W, device=position.device)
+def _before(word: str, said: str) -> str:
+    """An adjective in front of a noun phrase, behind its article."""
+    article = re.match(r"(an?|the) ", said)
+    return f"{article[0]}{word} {said[article.end() :]}" if article else f"{word} {said}"
+
+
+def _effect(r: random.Random, material: str, said: str, used: dict[str, Named]) -> tuple[str, str, Ink, str, float]:
+    """An effect or none: its name, the caption with it, its ink, the name of its colour, its amount."""
+    fit = [name for name, e in effects.EFFECTS.items() if material not in e.never]
+    if r.random() >= WITH_EFFECT:
+        return "", said, Sample.over, "", 1.0
+    name = r.choice(fit)
+    e = effects.EFFECTS[name]
+    phrase = r.choice(e.phrases)
+    ink, colour, slots, amount = e.own, "", {"q": "", "c": ""}, 1.0
+    if "{c}" in phrase:
+        while True:
+            told = named(r, LEAF if r.random() < 0.25 else tuple(COLOURS))
+            if told.exact and all(apart(told.ink, other.ink) for other in used.values()):
+                break
+        colour, slots["c"] = told.name, told.said
+        ink = (*told.ink[:3], 0.45 if told.ink[3] < 0 else told.ink[3], told.ink[4])
+    if "{q}" in phrase and e.words[0] and r.random() < 0.35:
+        more = r.random() < 0.5
+        slots["q"], amount = e.words[more], (0.6, 1.5)[more]
+    words = phrase.format(**slots)
+    if " with " in said and words.startswith("with "):
+        words = "and " + words.removeprefix("with ")
+    joined = f"{said} {words}"
+    return (name, joined, ink, colour, amount) if len(joined.split()) < LONGEST - 1 else ("", said, Sample.over, "", 1.0)
+
+
+@cache
+def held_out() -> frozenset[tuple[str, str]]:
+    """The (material, colour) and (material, effect) pairs that are kept for the evaluation."""
+    saved = json.loads(HELD_OUT.read_text(encoding="utf-8"))
+    listed = [pair for kind in ("colours", "effects") for pair in saved[kind].items()]
+    return frozenset((material, what) for material, whats in listed for what in whats)
+
+
+def draw(r: random.Random, count: int, *, group: int = 4, held_out: bool = False) -> list[Sample]:
+    """`count` samples, `group` neighbours of one material each, so that a batch is painted in few large operations.
+
+    `held_out`: every sample shows a held-out pair; otherwise none does.
+    """
+    kept = globals()["held_out"]()
+    able = {material for material, _ in kept} if held_out else set(MATERIALS)
+    names = [name for name in MATERIALS if name in able]
+    chosen = r.choices(names, [MATERIALS[name].weight for name in names], k=-(-count // group))
+    out: list[Sample] = []
+    while len(out) < count:
+        s = sample(r, chosen[len(out) // group])
+        if held_out != kept.isdisjoint(s.pairs):
+            out.append(s)
+    return out
+
+
+# -- pictures ---------------------------------------------------------------------------------------------------------------
+
+
+def paint(samples: Sequence[Sample], rigs: Tensor, volumes: Volumes, *, pixel: float = PIXEL) -> Tensor:
+    """Pictures [B, V, 6, h, w] in 0…1 (`CHANNELS`) of B objects, from rigs [B, V, 9, h, w] in work space: position, normal, mask,
+    curvature, openness. Zero outside the mask. Edges are softened over `pixel` work units; samples of one material that lie
+    side by side are painted together."""
+    B, V, _, H, W = rigs.shape
+    out = torch.empty(B, V, 6, H, W, device=rigs.device)
+    rows = torch.tensor([[*s.a, *s.b, *s.c, *s.over, s.scale, *s.offset, *s.place, s.amount] for s in samples])
+    if rigs.is_cuda:  # so that nothing below makes the host wait for the device
+        rows = rows.pin_memory()
+    told = rows.to(rigs.device, non_blocking=True).unsqueeze(1)
     i = 0
     while i < B:
         j = i + 1
         while j < B and samples[j].material == samples[i].material:
             j += 1
-
-        def told(what: str, lo: int = i, hi: int = j) -> Tensor:
-            return torch.tensor([getattr(s, what) for s in samples[lo:hi]], device=position.device).view(hi - lo, 1, -1)
-
-        p, n = (x[i:j].movedim(2, -1).reshape(j - i, V * H * W, 3).float() for x in (position, normal))
-        surface = Surface(p, n, told("scale"), told("offset"), told("place"), volumes)
-        rgb = MATERIALS[samples[i].material].paint(surface, told("a"), told("b")).clamp(0, 1)
-        out[i:j] = rgb.reshape(j - i, V, H, W, 3).movedim(-1, 2)
+        coat = _coat(samples[i:j], rigs[i:j], told[i:j], volumes, pixel)
+        out[i:j] = coat.view(j - i, V, H, W, 6).movedim(-1, 2)
         i = j
-    return out
+    return out.mul_(rigs[:, :, effects.MASK : effects.MASK + 1])
+
+
+def _points(rigs: Tensor) -> Tensor:
+    """[B, V, C, h, w] → [B, V·h·w, C]."""
+    return rigs.float().movedim(2, -1).flatten(1, 3)
+
+
+def _coat(group: Sequence[Sample], rigs: Tensor, told: Tensor, volumes: Volumes, pixel: float) -> Tensor:
+    """One material's objects: rigs [B, V, 9, h, w] and their samples' numbers [B, 1, 28] → [B, V·h·w, 6]."""
+    a, b, c, over, scale, offset, place, amount = told.split((5, 5, 5, 5, 1, 3, 3, 1), -1)
+    p, n = (_points(rigs[:, :, what]) for what in (effects.POSITION, effects.NORMAL))
+    ink, height = MATERIALS[group[0].material].paint(Surface(p, n, scale, offset, place, volumes, pixel), a, b, c)
+    coat = torch.cat([ink.expand(*height.shape, 5), height.unsqueeze(-1)], -1).clamp_(0, 1)
+    for k, x in enumerate(group):
+        k = slice(k, k + 1)
+        if x.style or x.effect:
+            here = Surface(p[k], n[k], torch.full_like(scale[k], FINISH), 0 * offset[k], place[k], volumes, pixel)
+            ink, height = coat[k, :, :5], coat[k, :, 5]
+            if x.style:
+                ink, height = styles.STYLES[x.style][0](here, ink, height)
+            if x.effect:
+                ink, height = effects.lay(x.effect, here, (ink, height), _points(rigs[k]), over[k], amount[k, 0])
+            coat[k] = torch.cat([ink, height.unsqueeze(-1)], -1).clamp_(0, 1)
+    return coat
+
+
+# -- words ------------------------------------------------------------------------------------------------------------------
 
 
 def vocabulary() -> list[str]:
-    """Every word of every sentence, and the function words, sorted."""
-    sentences = [s for m in MATERIALS.values() for s in (*m.sentences, *m.usual)]
-    names = [*COLOURS, *(s for said in SYNONYMS.values() for s in said), *NOUNS, *SIZES, *FILLERS, "dark deep light pale"]
+    """Every word that a caption may hold, and the function words, sorted."""
+    sentences = [s for m in MATERIALS.values() for s in m.sentences]
+    phrases = [p for e in effects.EFFECTS.values() for p in (*e.phrases, *e.words)]
+    names = [*COLOURS, *METALS, *(s for said in SYNONYMS.values() for s in said), *NOUNS, *SIZES, *FILLERS, *DARKER, *LIGHTER]
+    said = [word for _, words in styles.STYLES.values() for word in words]
     function = "a an the with of in on and or to from by for at is are it its made like as very some all over"
     function += " colour color coloured texture"
-    text = " ".join([*sentences, *WRAPS, *names, function])
+    text = " ".join([*sentences, *phrases, *WRAPS, *names, *said, function])
     return sorted(set(re.findall(r"[a-z]+", re.sub(r"\{.\}", " ", text.lower()))))

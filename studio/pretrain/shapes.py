@@ -1,8 +1,8 @@
-"""Random shapes to paint on, and what six cameras see of them.
+"""Random shapes to paint on, and what eight cameras see of them: the rigs that a generator learns on.
 
-Every shape is an implicit function on a grid, meshed by marching cubes: smooth blends of primitives, lathes, sweeps, bevelled
-boxes and assemblies of these. `make_rigs` draws them through the studio's own renderer on all cores into one memory-mapped file,
-so a resumed run reads it again. The sample meshes that ship with the studio are not among them.
+Every shape is one of the implicit forms, meshed by marching cubes. `make_rigs` draws them through the studio's own renderer on
+all cores into one memory-mapped file, so a resumed run reads it again. The sample meshes that ship with the studio are not among
+them.
 """
 
 from __future__ import annotations
@@ -10,165 +10,25 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-from studio.camera import Camera, looking_along
+from studio.camera import Camera, looking_along, sphere_directions
 from studio.errors import MeshError
+from studio.pretrain.forms import gradient, random_form, rotation
+from studio.surface.ambient import openness
+from studio.surface.curvature import sharpness
 from studio.surface.mesh import Mesh
 
-Field = Callable[[np.ndarray], np.ndarray]
-"""Points [N, 3] → values [N], negative inside, about the distance to the surface."""
-
 GRID = 72
-VIEWS = 6
-CHANNELS = 7  # position, normal, mask
+VIEWS = 8
+CHANNELS = 9  # position 3, normal 3, mask, curvature, openness
 FEWEST_FACES = 500
 REACH = 1.15  # the grid spans −REACH … REACH
-
-
-def rotation(r: np.random.Generator) -> np.ndarray:
-    """A random rotation [3, 3]."""
-    q, s = np.linalg.qr(r.normal(size=(3, 3)))
-    q *= np.sign(np.diag(s))
-    return q if np.linalg.det(q) > 0 else -q
-
-
-def primitive(r: np.random.Generator) -> Field:
-    """An ellipsoid, rounded box, capsule, cone or torus of random size, upright or turned, around the origin."""
-    kind, turn = r.integers(5), rotation(r) if r.random() < 0.5 else np.eye(3)
-    a, b, c = r.uniform(0.18, 0.5, 3)
-    bevel = r.uniform(0.02, 0.12)
-
-    def field(p: np.ndarray) -> np.ndarray:
-        x, y, z = (p @ turn).T
-        flat = np.hypot(x, z)
-        if kind == 0:
-            k = np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2)
-            return (k - 1) * min(a, b, c)
-        if kind == 1:
-            d = np.stack([np.abs(x) - a, np.abs(y) - b, np.abs(z) - c], -1) + bevel
-            return np.linalg.norm(np.maximum(d, 0), axis=-1) + np.minimum(d.max(-1), 0) - bevel
-        if kind == 2:
-            return np.sqrt(x**2 + (y - np.clip(y, -b, b)) ** 2 + z**2) - 0.5 * a
-        if kind == 3:
-            lean = a / (2 * b)
-            return np.maximum((flat - lean * (b - y)) / math.hypot(1, lean), np.abs(y) - b)
-        return np.hypot(flat - a, y) - 0.35 * c
-
-    return field
-
-
-def moved(field: Field, to: np.ndarray) -> Field:
-    return lambda p: field(p - to)
-
-
-def blend(a: np.ndarray, b: np.ndarray, k: float) -> np.ndarray:
-    """Polynomial smooth minimum of two fields with radius k."""
-    h = np.clip(0.5 + 0.5 * (b - a) / k, 0, 1)
-    return b + (a - b) * h - k * h * (1 - h)
-
-
-def blob(r: np.random.Generator) -> Field:
-    """Two to six primitives grown together, each starting from an earlier one; sometimes mirrored like an animal."""
-    parts, at = [], np.zeros(3)
-    places = [at]
-    for _ in range(r.integers(2, 7)):
-        parts.append(moved(primitive(r), at))
-        at = places[r.integers(len(places))] + rotation(r)[0] * r.uniform(0.25, 0.55)
-        places.append(at)
-    k, mirrored = float(np.exp(r.uniform(np.log(0.02), np.log(0.25)))), r.random() < 0.5
-
-    def field(p: np.ndarray) -> np.ndarray:
-        q = p * [1, 1, 1]
-        if mirrored:
-            q[:, 0] = np.abs(q[:, 0])
-        out = parts[0](q)
-        for part in parts[1:]:
-            out = blend(out, part(q), k)
-        return out
-
-    return field
-
-
-def lathe(r: np.random.Generator) -> Field:
-    """A turned profile, solid or hollow and open at the top, now and then with a handle."""
-    knots = r.uniform(0.2, 0.75, r.integers(4, 8))
-    top, wall = r.uniform(0.5, 0.95), r.uniform(0.06, 0.12)
-    hollow, handle = r.random() < 0.5, r.random() < 0.3
-    from scipy.interpolate import PchipInterpolator
-
-    profile = PchipInterpolator(np.linspace(-top, top, len(knots)), knots)
-
-    def field(p: np.ndarray) -> np.ndarray:
-        x, y, z = p.T
-        flat, radius = np.hypot(x, z), profile(np.clip(y, -top, top))
-        out = np.maximum(flat - radius, np.abs(y) - top)
-        if hollow:
-            out = np.maximum(out, -np.maximum(flat - radius + wall, -y - top + wall))
-        if handle:
-            ring = np.hypot(np.hypot(x - knots.mean() - 0.1, y) - 0.3, z) - 0.07
-            out = np.where(flat > radius - wall, blend(out, ring, 0.05), out)
-        return out
-
-    return field
-
-
-def sweep(r: np.random.Generator) -> Field:
-    """A tube along a closed curve (torus knots among them) or an open, wandering one."""
-    from scipy.spatial import cKDTree
-
-    t = np.linspace(0, 2 * np.pi, 400)
-    if r.random() < 0.5:
-        p, q = ((2, 3), (3, 2), (2, 5), (1, 2), (3, 4))[r.integers(5)]
-        k = 0.55 + 0.25 * np.cos(q * t)
-        curve = np.stack([k * np.cos(p * t), k * np.sin(p * t), 0.3 * np.sin(q * t)], -1)
-        width = r.uniform(0.08, 0.15)
-    else:
-        waves = r.normal(size=(3, 3, 2)) / np.arange(1, 4)[:, None, None]
-        span = t * r.choice([0.5, 1.0])
-        angles = [span[:, None] * (k + 1) for k in range(3)]
-        curve = sum(np.cos(angle) * w[:, 0] + np.sin(angle) * w[:, 1] for angle, w in zip(angles, waves, strict=True))
-        curve = 0.75 * curve / np.abs(curve).max()
-        width = r.uniform(0.1, 0.22)
-    tree = cKDTree(curve @ rotation(r))
-    return lambda p: tree.query(p)[0] - width
-
-
-def boxes(r: np.random.Generator) -> Field:
-    """Furniture-like: a few bevelled, axis-aligned boxes and posts, often mirrored left and right."""
-    n = r.integers(2, 7)
-    centre, half = r.uniform(-0.55, 0.55, (n, 3)), np.exp(r.uniform(np.log(0.07), np.log(0.55), (n, 3)))
-    bevel, mirrored = r.uniform(0.0, 0.06), r.random() < 0.6
-
-    def field(p: np.ndarray) -> np.ndarray:
-        q = np.abs(p) * [1, 0, 0] + p * [0, 1, 1] if mirrored else p
-        d = np.abs(q[:, None] - centre) - half + bevel
-        return (np.linalg.norm(np.maximum(d, 0), axis=-1) + np.minimum(d.max(-1), 0) - bevel).min(1)
-
-    return field
-
-
-def assembly(r: np.random.Generator) -> Field:
-    """Two to four primitives stacked upward, touching with hard creases."""
-    parts, height = [], -0.6
-    for _ in range(r.integers(2, 5)):
-        parts.append(moved(primitive(r), np.array([r.normal() * 0.08, height, r.normal() * 0.08])))
-        height += r.uniform(0.3, 0.5)
-    return lambda p: np.min([part(p) for part in parts], axis=0)
-
-
-KINDS = (blob, blob, blob, blob, lathe, lathe, lathe, sweep, boxes, assembly, assembly)
-
-
-def gradient(field: Field, p: np.ndarray, h: float = 0.01) -> np.ndarray:
-    """Unit gradient [N, 3] of the field at p by central differences."""
-    g = np.stack([field(p + step) - field(p - step) for step in np.eye(3) * h], -1)
-    return g / np.maximum(np.linalg.norm(g, axis=-1, keepdims=True), 1e-9)
 
 
 def shape(seed: int) -> Mesh:
@@ -181,7 +41,7 @@ def shape(seed: int) -> Mesh:
     rim = (np.abs(grid) > REACH * 0.985).any(-1)
     for attempt in range(100):
         r = np.random.default_rng([seed, attempt])
-        field = KINDS[r.integers(len(KINDS))](r)
+        field = random_form(r)
         values = field(grid)
         values[rim] = np.maximum(values[rim], 0.05)  # closed where the shape leaves the grid
         if values.min() > -0.02:
@@ -204,29 +64,59 @@ def shape(seed: int) -> Mesh:
 
 
 def cameras(seed: int) -> tuple[Camera, ...]:
-    """Six well-spread directions: a jittered ring, a ring with the poles, or a turned Fibonacci sphere."""
+    """Eight well-spread cameras, ordered so that the first four, five … of them are spread as well.
+
+    A jittered ring, two staggered rings, a ring with the poles, a turned Fibonacci sphere, or, like the studio's own choice of
+    painting cameras, directions of a subdivided icosahedron, each far from those before.
+    """
     r = np.random.default_rng([seed, 1000])
-    kind, start = r.integers(3), r.uniform(0, 360)
-    if kind == 2:
+    kind, start, tilt = r.integers(5), r.uniform(0, 360), r.uniform(-15, 35)
+    if kind == 4:
+        d = sphere_directions()
+        spread = d[_spread(d, first=int(r.integers(len(d))), count=VIEWS)]
+    elif kind == 3:
         i = np.arange(VIEWS) + 0.5
         y, angle = 1 - 2 * i / VIEWS, math.pi * (1 + 5**0.5) * i
         flat = np.sqrt(1 - y**2)
         spread = np.stack([flat * np.cos(angle), y, flat * np.sin(angle)], -1) @ rotation(r)
-        return tuple(looking_along(d + r.normal(size=3) * 0.08) for d in spread)
-    count = VIEWS if kind == 0 else VIEWS - 2
-    ring = [Camera(start + 360 * k / count + r.normal() * 6, (15 if kind == 0 else 5) + r.normal() * 12) for k in range(count)]
-    poles = [] if kind == 0 else [Camera(r.uniform(0, 360), s * r.uniform(55, 89)) for s in (1, -1)]
-    return tuple(ring + poles)
+    else:
+        count = VIEWS - 2 if kind == 2 else VIEWS
+        level = np.where(np.arange(count) % 2 == 0, 1, -1) * r.uniform(20, 40) if kind == 1 else np.full(count, tilt)
+        ring = [(start + 360 * k / count + r.normal() * 5, level[k] + r.normal() * 6) for k in range(count)]
+        poles = [(r.uniform(0, 360), s * r.uniform(60, 89)) for s in (1, -1)] if kind == 2 else []
+        spread = np.stack([Camera(a, float(np.clip(e, -89, 89))).direction() for a, e in ring + poles])
+    order = _spread(spread, first=int(r.integers(len(spread))), count=VIEWS)
+    return tuple(looking_along(spread[k] + r.normal(size=3) * 0.04) for k in order)
+
+
+def _spread(directions: np.ndarray, *, first: int, count: int) -> list[int]:
+    """`count` of the directions [n, 3], each the farthest from all before it."""
+    chosen, nearest = [first], np.full(len(directions), -2.0)
+    while len(chosen) < count:
+        nearest = np.maximum(nearest, directions @ directions[chosen[-1]])
+        nearest[chosen] = 2.0
+        chosen.append(int(nearest.argmin()))
+    return chosen
+
+
+@lru_cache(maxsize=2)
+def vertex_fields(mesh: Mesh) -> np.ndarray:
+    """Normalised mean curvature and openness of every vertex: [N, 2] float32."""
+    return np.stack([sharpness(mesh), openness(mesh)], -1)
 
 
 def seen(mesh: Mesh, views: tuple[Camera, ...], size_px: int) -> np.ndarray:
-    """What the network gets of the mesh: [V, 7, h, w] float16, zero outside the mask."""
+    """What the network gets of the mesh: [V, 9, h, w] float16, zero outside the mask. Curvature and openness are interpolated
+    from the vertices."""
     import torch
 
     from studio.renderers import SOCKET
 
     f = SOCKET.make("embree").build(torch.device("cpu")).rasterize(mesh, views, size_px)
-    facts = torch.cat([f.position, f.normal, torch.ones_like(f.position[..., :1])], -1) * f.mask[..., None]
+    table = torch.from_numpy(vertex_fields(mesh)[mesh.faces])
+    found = torch.zeros(*f.mask.shape, 2)
+    found[f.mask] = f.at_hits(table)
+    facts = torch.cat([f.position, f.normal, torch.ones_like(f.position[..., :1]), found], -1) * f.mask[..., None]
     return facts.movedim(-1, 1).half().numpy()
 
 
@@ -246,7 +136,7 @@ def _one_thread() -> None:
 
 
 def make_rigs(path: Path, count: int, *, size_px: int, seed: int = 0, workers: int | None = None) -> np.ndarray:
-    """`count` rigs [count, 6, 7, h, w] float16, memory-mapped at `path`; read if they are there, else drawn on all cores."""
+    """`count` rigs [count, 8, 9, h, w] float16, memory-mapped at `path`; read if they are there, else drawn on all cores."""
     expected = (count, VIEWS, CHANNELS, size_px, size_px)
     if path.exists():
         rigs = np.load(path, mmap_mode="r")

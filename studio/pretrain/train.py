@@ -1,235 +1,255 @@
-"""Train `mini` from scratch: `python -m studio.pretrain.train --out DIR [--minutes M] [--resume]`.
+"""Train `mini` from scratch: `python -m studio.pretrain.train --arm pixel --out DIR [--minutes M] [--resume] [--compile]`.
 
-The loss is the masked squared error of the predicted clean picture, weighted by min(1 + SNR, 5) (2303.09556 caps the SNR alike),
-over uniform times. A run ends when its minutes are used up or on SIGTERM or Ctrl-C; either way it leaves a checkpoint from which
-`--resume` goes on, the averaged weights as the studio loads them (`DIR/mini`) and a sheet of pictures.
+The loss is the masked squared error of the predicted clean pictures (or latents), weighted by min(1 + SNR, 5) (2303.09556 caps
+the SNR alike), over uniform times; objects have 4 to 8 views. `torchrun --nproc_per_node N -m studio.pretrain.train …` uses N
+cards. A run ends when its minutes are used up or on SIGTERM or Ctrl-C; either way it leaves a checkpoint from which `--resume`
+goes on, a light one (`DIR/light`) that can travel, the averaged weights as the studio loads them (`DIR/mini`) and sheets of
+pictures.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import math
 import os
-import random
 import shutil
-import signal
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from studio.generators import _weights
-from studio.generators._multiview import Denoiser, MultiView, Size, Vocabulary, alpha_bar
-from studio.pretrain import corpus, shapes
-from studio.pretrain.solid import Volumes
+from studio import environment
+from studio.generators import _noise, _weights
+from studio.generators._multiview import MultiView
+from studio.generators._network import MASK, Denoiser, Size
+from studio.generators._schedule import alpha_bar
+from studio.pretrain import autoencoder, light
+from studio.pretrain.batches import RINGS, VIEW_PX, Batch, Batches
+from studio.pretrain.lit import lit, save_sheet
+from studio.pretrain.session import Ranks, compiled, options, rate, run
 
-MINI = Size(view_px=256, channels=(96, 160, 192), heads=(3, 5, 6), head_channels=24, text_channels=192, text_layers=2)
+PIXEL = Size(
+    view_px=VIEW_PX, channels=(96, 160, 224), heads=(3, 5, 7), head_channels=32, head_layers=1, text_channels=192,
+    text_layers=2, tokens=24, painted=6, geometry=9, waves=4, cell=0.01,
+)  # fmt: skip
+ARMS = {"pixel": PIXEL, "latent": replace(PIXEL, latent=24, shift=0.25, cell=0.08)}
 DROPPED = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
 AVERAGED = 0.9995
+AHEAD = 4  # batches painted in one go: fewer, larger operations
+AGAIN = 3  # times that a painted batch is used, at other times and under other noise: painting costs as much as a step
+WEIGHTS = (1.0, 1.0, 1.0, 0.6, 0.6, 0.4)  # of the channels in the loss
 PREVIEWED = (
-    "red", "blue and yellow stripes", "a checkerboard-patterned bunny", "teal with pink polka dots",
-        "red bricks with white mortar", "wooden planks",
-    "white marble with black veins", "rusty metal", "zebra", "leopard", "green camouflage", "red and black plaid", "lava",
-        "mossy stone",
-    "gradient from purple to orange", "green dragon scales",
+    "a checkerboard-patterned bunny", "red bricks with rough mortar and slightly worn edges", "gold", "rusty metal",
+    "blue and yellow stripes", "teal with pink polka dots", "white marble with black veins", "oak wood",
+    "leopard", "green camouflage", "red and black plaid", "lava",
+    "stone with moss on top", "green dragon scales", "blue and white mosaic", "worn copper patina",
 )  # fmt: skip
-
-
-def turned(rigs: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Rigs [B, V, 7, h, w] with the world turned about the vertical at random, half of them by quarter turns; half mirrored."""
-    B = len(rigs)
-    angle, quarter, mirror = (torch.rand(B, generator=generator) for _ in range(3))
-    angle = torch.where(quarter < 0.5, (angle * 4).floor() / 4, angle) * 2 * math.pi
-    c, s, one, nil = angle.cos(), angle.sin(), torch.ones(B), torch.zeros(B)
-    flip = torch.where(mirror < 0.5, -one, one)
-    R = torch.stack([c * flip, nil, s, nil, one, nil, -s * flip, nil, c], -1).view(B, 3, 3).to(rigs.device)
-    p, n = (torch.einsum("bij,bvjhw->bvihw", R, x.float()) for x in (rigs[:, :, :3], rigs[:, :, 3:6]))
-    out = torch.cat([p, n, rigs[:, :, 6:].float()], 2)
-    return torch.where((flip.to(rigs.device) < 0).view(B, 1, 1, 1, 1), out.flip(-1), out)
 
 
 class Training:
     """Everything that a checkpoint holds, and one step."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.args, self.device, self.out = args, torch.device(args.device), Path(args.out)
+    losses: tuple[str, ...] = ("early", "late")
+    averaging = AVERAGED
+
+    def __init__(self, args: argparse.Namespace, ranks: Ranks) -> None:
+        self.args, self.ranks, self.device, self.out = args, ranks, ranks.device, Path(args.out)
         self.out.mkdir(parents=True, exist_ok=True)
+        self.name, self.size = args.arm, ARMS[args.arm]
         torch.manual_seed(args.seed)
-        self.vocabulary = Vocabulary(corpus.vocabulary())
-        self.net = Denoiser(MINI, len(self.vocabulary.words)).to(self.device, memory_format=torch.channels_last)
+        self.batches = Batches(args, ranks)
+        self.vocabulary = self.batches.vocabulary
+        self.net = Denoiser(self.size, len(self.vocabulary.words)).to(self.device, memory_format=torch.channels_last)
+        self.encoder = self._encoder() if self.size.latent else None
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
-        on_gpu = self.device.type == "cuda"
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01,
-            fused=on_gpu)
-        self.step, self.seconds = 0, 0.0
-        if args.compile:
-            self.net.compile()  # one minute; on an H200 a step then takes 48 ms instead of 77
-        self.random, self.generator = random.Random(args.seed), torch.Generator().manual_seed(args.seed)
-        if args.resume and (self.out / "checkpoint.pt").exists():
+        self.parameters = [p for p in self.net.parameters() if p.requires_grad]
+        fused = self.device.type == "cuda"
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=fused)
+        self.step, self.since, self.seconds, self.device_seconds = 0, 0, 0.0, 0.0
+        if args.resume:
             self._restore()
-        torch.manual_seed(args.seed + self.step)
-        self.volumes = Volumes.make(self.device)
-        start = time.time()
-        rigs = shapes.make_rigs(self.out / "rigs.npy", args.rigs + 4, size_px=MINI.view_px)
-        self.rigs = torch.empty(rigs.shape, dtype=torch.float16, device=self.device)
-        for i in range(0, len(rigs), 64):
-            self.rigs[i : i + 64] = torch.from_numpy(rigs[i : i + 64].copy()).to(self.device)
-        self.held_out, self.rigs = self.rigs[args.rigs :], self.rigs[: args.rigs]
-        parameters, words = sum(p.numel() for p in self.net.parameters()), len(self.vocabulary.words)
-        print(f"{parameters:,} parameters, {words} words, {len(self.rigs)} rigs in {time.time() - start:.0f} s", flush=True)
+        ranks.same((self.net, self.average))
+        self.averaged = [a for a, p in zip(self.average.parameters(), self.net.parameters(), strict=True) if p.requires_grad]
+        if args.compile:
+            compiled(self.net)
+        seed = args.seed + 1_009 * self.step + ranks.rank
+        torch.manual_seed(seed)
+        self.batches.random.seed(seed)
+        self.batches.generator.manual_seed(seed)
+        self._ahead: list[tuple[Tensor, Tensor, Tensor]] = []
+        if ranks.first:
+            count = sum(p.numel() for p in self.net.parameters())
+            print(f"{args.arm}: {count:,} parameters on {ranks.world} device(s)", flush=True)
+
+    def _encoder(self) -> autoencoder.Encoder:
+        """The trained encoder; the decoder goes into the network and stays as it is."""
+        encoder = autoencoder.Encoder(self.size).to(self.device)
+        autoencoder.restore(encoder, self.net.decoder, self.args.autoencoder or self.out, self.device)
+        self.net.decoder.requires_grad_(False)
+        return encoder.eval().requires_grad_(False)
 
     def _restore(self) -> None:
-        saved = torch.load(self.out / "checkpoint.pt", map_location=self.device, weights_only=True)
-        self.net.load_state_dict(saved["net"])
-        self.average.load_state_dict(saved["average"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.step, self.seconds = saved["step"], saved["seconds"]
-        self.generator.set_state(saved["generator"].cpu())
-        self.random.seed(self.args.seed + self.step)
-        print(f"resumed at step {self.step} after {self.seconds / 60:.1f} minutes", flush=True)
+        """From the whole checkpoint where there is one, else from the light one, without its optimiser's state."""
+        whole = self.out / "checkpoint.pt"
+        if whole.exists():
+            saved = torch.load(whole, map_location=self.device, weights_only=True)
+        elif (self.out / "light").exists():
+            states, facts = light.load(self.out / "light", ("net", "average"))
+            saved = {**states, **facts}
+        else:
+            return
+        before, now = tuple(saved.get("words", self.vocabulary.words)), self.vocabulary.words
+        for network, state in ((self.net, saved["net"]), (self.average, saved["average"])):
+            rows = state["text.token.weight"]
+            network.load_state_dict({**state, "text.token.weight": known(rows, network.text.token.weight, before, now)})
+        if "optimizer" in saved and before == now:
+            self.optimizer.load_state_dict(saved["optimizer"])
+        self.step = self.since = saved["step"]
+        self.seconds, self.device_seconds = saved["seconds"], saved["device_seconds"]
+        if self.ranks.first:
+            print(f"resumed at step {self.step} after {self.seconds / 60:.1f} minutes", flush=True)
 
-    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Clean pictures [B·V, 3, h, w] in −1…1, geometry [B·V, 7, h, w], tokens [B, L]."""
-        B = self.args.batch
-        chosen = torch.randint(len(self.rigs), (B,), generator=self.generator).to(self.device)
-        order = torch.randperm(self.rigs.shape[1], generator=self.generator).to(self.device)
-        rigs = turned(self.rigs[chosen][:, order], generator=self.generator)
-        samples = corpus.draw(self.random, B)
-        rgb = corpus.paint(samples, rigs[:, :, :3], rigs[:, :, 3:6], self.volumes)
-        said = [self.vocabulary.tokens(s.caption if self.random.random() > DROPPED else "", length=MINI.tokens) for s in samples]
-        geometry = rigs.flatten(0, 1)
-        return (rgb.flatten(0, 1) * 2 - 1) * geometry[:, 6:], geometry, torch.tensor(said, device=self.device)
+    def batch(self) -> tuple[Tensor, Tensor, Tensor, int]:
+        """Clean x [B·V, C, h, w] in −1…1, geometry [B·V, 9, h, w], tokens [B, L], and V."""
+        if not self._ahead:
+            rings = self.args.rings or self.batches.rings(self.args.pictures)
+            views = rings[self.batches.random.randrange(len(rings))]
+            self._ahead = self._painted(self.args.pictures // views, views) * AGAIN
+        x, geometry, tokens = self._ahead.pop()
+        return x, geometry, tokens, len(geometry) // len(tokens)
 
-    def loss(self, x0: Tensor, geometry: Tensor, tokens: Tensor) -> Tensor:
+    def _painted(self, objects: int, views: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """AHEAD batches, painted together and dealt out at random, so that neighbours of one material part."""
+        drawn: Batch = self.batches.draw(AHEAD * objects, views)
+        dealt = torch.randperm(AHEAD * objects, generator=self.batches.generator).chunk(AHEAD)
+        parts = []
+        for rows in dealt:
+            said = [drawn.samples[i].caption if self.batches.random.random() > DROPPED else "" for i in rows.tolist()]
+            tokens = self.batches.tokens(said, length=self.size.tokens)
+            on = rows.to(self.device)
+            x, geometry = Batch(drawn.pictures[on], drawn.geometry[on], []).flat()
+            parts.append((x, geometry, tokens))
+        return parts
+
+    def clean(self, x: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor]:
+        """What is denoised, and where it counts [N, 1, …]: pictures themselves, or what the encoder makes of them."""
+        mask = geometry[:, MASK : MASK + 1]
+        if self.encoder is None:
+            return x, mask
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            shown = torch.nn.functional.max_pool2d(mask, 8)
+            return self.encoder(x, mask).float() * shown, shown
+
+    def loss(self, x: Tensor, geometry: Tensor, tokens: Tensor, views: int) -> Tensor:
         """[2]: the weighted loss at early (noisy) and at late times; each the mean over its half of the objects."""
         B = len(tokens)
-        views = len(x0) // B
+        x0, mask = self.clean(x, geometry)
         t = (torch.randperm(B, device=self.device) + torch.rand(B, device=self.device)) / B
-        a = alpha_bar(t).repeat_interleave(views).view(-1, 1, 1, 1)
-        x = a.sqrt() * x0 + (1 - a).sqrt() * torch.randn_like(x0)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            text = self.net.text(tokens).repeat_interleave(views, 0)
-            x, geometry = (v.contiguous(memory_format=torch.channels_last) for v in (x, geometry))
-            guess = self.net(x, geometry, t.repeat_interleave(views), text, views=views)
-        mask = geometry[:, 6:]
-        error = ((guess.float() - x0).square() * mask).reshape(B, -1).sum(1) / (3 * mask.reshape(B, -1).sum(1)).clamp(min=1)
-        snr = alpha_bar(t) / (1 - alpha_bar(t))
+        a = alpha_bar(t, shift=self.size.shift).repeat_interleave(views).view(-1, 1, 1, 1)
+        noisy = a.sqrt() * x0 + (1 - a).sqrt() * self.noise(x0, geometry, B)
+        guess = self.predict(noisy, geometry, t.repeat_interleave(views), tokens, views)
+        weight = mask if self.size.latent else mask * x0.new_tensor(WEIGHTS).view(1, -1, 1, 1)
+        error = ((guess.float() - x0).square() * weight).reshape(B, -1).sum(1)
+        error = error / weight.expand_as(x0).reshape(B, -1).sum(1).clamp(min=1)
+        snr = alpha_bar(t, shift=self.size.shift) / (1 - alpha_bar(t, shift=self.size.shift))
         weighted = error * (1 + snr).clamp(max=5)
         early = (t > 0.5).float()
         return torch.stack([(weighted * early).mean(), (weighted * (1 - early)).mean()])
 
+    def noise(self, x0: Tensor, geometry: Tensor, objects: int) -> Tensor:
+        """Noise like x0, as painting draws it."""
+        if not self.size.cell:
+            return torch.randn_like(x0)
+        return _noise.drawn_for_training(self.net.places(geometry), x0.shape[1], cell=self.size.cell, objects=objects)
+
+    def predict(self, noisy: Tensor, geometry: Tensor, t: Tensor, tokens: Tensor, views: int) -> Tensor:
+        """The network in training precision."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            text = self.net.text(tokens).repeat_interleave(views, 0)
+            noisy, geometry = (v.contiguous(memory_format=torch.channels_last) for v in (noisy, geometry))
+            return self.net(noisy, geometry, t, text, views=views)
+
     def advance(self) -> Tensor:
         """One optimiser step; returns the detached loss [2]."""
-        spent = min(1.0, self.seconds / (60 * self.args.minutes))
-        rate = self.args.rate * min(1.0, (self.step + 1) / 400) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * spent)))
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate(self.step, self.since, self.seconds / (60 * self.args.minutes), peak=self.args.rate)
         loss = self.loss(*self.batch())
         self.optimizer.zero_grad(set_to_none=True)
         loss.sum().backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.ranks.average_gradients(self.parameters)
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.step += 1
-        keep = min(AVERAGED, self.step / (self.step + 10))
+        keep = min(self.averaging, self.step / (self.step + 10))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.net.parameters()), 1 - keep)
+            torch._foreach_lerp_(self.averaged, self.parameters, 1 - keep)
         return loss.detach()
 
     def save(self) -> None:
-        """Checkpoint, averaged weights and a sheet, each replaced whole."""
-        state = {"net": self.net.state_dict(), "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict()}
-        numbers = {"step": self.step, "seconds": self.seconds, "generator": self.generator.get_state()}
-        torch.save({**state, **numbers}, self.out / "checkpoint.part")
+        """Whole and light checkpoints and averaged weights, each replaced whole."""
+        states = {"net": self.net.state_dict(), "average": self.average.state_dict()}
+        numbers: dict[str, Any] = {"step": self.step, "seconds": self.seconds, "device_seconds": self.device_seconds}
+        numbers["words"] = list(self.vocabulary.words)
+        whole = {**states, **numbers, "optimizer": self.optimizer.state_dict()}
+        torch.save(whole, self.out / "checkpoint.part")
         os.replace(self.out / "checkpoint.part", self.out / "checkpoint.pt")
-        _weights.save(self.average.state_dict(), MINI, self.out / "mini")
-        (self.out / "mini" / "vocabulary.txt").write_text("\n".join(self.vocabulary.words) + "\n")
+        light.save(self.out / "light", states, {**numbers, "arm": self.args.arm, "minutes": self.args.minutes})
+        write(self.out / "mini", self.average, self.vocabulary.words)
 
     def preview(self) -> None:
-        """16 prompts on held-out shapes, three views each, as `preview.png` and one by step."""
-        from studio.pretrain.evaluate import save_sheet
-
+        """Prompts on shapes held out as `preview.png`, also kept by step."""
         painter = MultiView(self.average, self.vocabulary, steps=8, guidance=2.0, eta=0.0)
-        rows = []
-        for i, prompt in enumerate(PREVIEWED[: self.args.previews]):
-            scene = painter.scene_of(prompt, self.held_out[i % len(self.held_out)])
-            rows.append((painter.paint(scene, seed=i).clamp(0, 1), scene.mask))
-        save_sheet(rows, self.out / "preview.png", shown=3, columns=4)
+        sheet(painter, self.batches.held_out, self.out / "preview.png", prompts=PREVIEWED[: self.args.previews])
         shutil.copyfile(self.out / "preview.png", self.out / f"preview-{self.step:06d}.png")
 
 
-def writer(out: Path) -> Any:
-    """A TensorBoard writer where it is installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(out / "log"))
+def known(rows: Tensor, fresh: Tensor, before: Sequence[str], now: Sequence[str]) -> Tensor:
+    """Embeddings of the words `now`, the padding's first: rows of words that were known `before`, fresh ones for the others."""
+    place = {w: i + 1 for i, w in enumerate(before)}
+    out = fresh.detach().clone()
+    out[0] = rows[0]
+    pairs = [(i + 1, place[w]) for i, w in enumerate(now) if w in place]
+    out[[i for i, _ in pairs]] = rows[[k for _, k in pairs]].to(out)
+    return out
 
 
-def run(args: argparse.Namespace) -> None:
-    """Train until the minutes are over or a signal arrives."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
-    begun, stopped = time.time(), []
-    former = {s: signal.signal(s, lambda number, _frame: stopped.append(number)) for s in (signal.SIGTERM, signal.SIGINT)}
-    training, log = Training(args), writer(Path(args.out))
-    tick = saved = logged = time.time()
-    losses, last = torch.zeros(2, device=training.device), training.step
-
-    def on() -> bool:
-        in_time = training.seconds < 60 * args.minutes and tick - begun < 60 * args.session_minutes
-        return in_time and not stopped and training.step < args.steps
-
-    while on():
-        losses += training.advance()
-        now = time.time()
-        training.seconds += now - tick
-        tick = now
-        if training.step % args.every == 0:
-            early, late = (losses / (training.step - last)).tolist()
-            rate = (training.step - last) / (time.time() - logged)
-            print(f"step {training.step}  {training.seconds / 60:.1f} min  loss {early:.4f} {late:.4f}  {rate:.1f} it/s",
-                flush=True)
-            if log is not None:
-                log.add_scalar("loss/early", early, training.step)
-                log.add_scalar("loss/late", late, training.step)
-            losses.zero_()
-            last, logged = training.step, time.time()
-        if now - saved > 60 * args.save_minutes:
-            training.save()
-            training.preview()
-            tick = saved = logged = time.time()
-            losses.zero_()
-            last = training.step
-    training.save()
-    training.preview()
-    for s, handler in former.items():
-        signal.signal(s, handler)
-    print(f"stopped at step {training.step}; weights in {training.out / 'mini'}", flush=True)
+def write(folder: Path, network: Denoiser, words: tuple[str, ...], *, bits: int = 16) -> None:
+    """A network as the studio loads it."""
+    _weights.save(network.state_dict(), network.size, folder, bits=bits)
+    (folder / "vocabulary.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
 
 
-def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+def sheet(painter: MultiView, rigs: Tensor, path: Path, *, prompts: tuple[str, ...]) -> None:
+    """Each prompt on one of the rigs [n, V, 9, h, w]: two views of its base colour, then the same lit."""
+    sky, rows = environment.load("softbox"), []
+    for i, prompt in enumerate(prompts):
+        geometry = rigs[i % len(rigs), :6].float()
+        scene = painter.scene_of(prompt, geometry)
+        with torch.autocast(rigs.device.type, torch.bfloat16, enabled=rigs.device.type == "cuda"):
+            painted = painter.paint(scene, seed=i).float().clamp(0, 1)
+        shown = torch.cat([painted[:2, :3], lit(painted[:2], geometry[:2], sky)])
+        rows.append((shown, scene.mask[:2].repeat(2, 1, 1, 1)))
+    save_sheet(rows, path, columns=4)
+
+
+def main(argv: list[str] | None = None) -> None:
+    begun = time.time()
     p = argparse.ArgumentParser(prog="python -m studio.pretrain.train", description="Train the bundled generator from scratch.")
-    p.add_argument("--out", required=True, help="folder for rigs, checkpoint, weights and previews")
-    p.add_argument("--minutes", type=float, default=25.0, help="training time in all, over which the learning rate decays")
-    p.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
-    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--rigs", type=int, default=1200, help="random shapes, six views each")
-    p.add_argument("--batch", type=int, default=32, help="objects per step")
-    p.add_argument("--rate", type=float, default=5e-4, help="peak learning rate")
-    p.add_argument("--session-minutes", type=float, default=math.inf,
-        help="end this call after so long, start-up included; --resume goes on")
-    p.add_argument("--compile", action="store_true",
-        help="torch.compile the network (worth it where a C compiler and Triton are)")
-    p.add_argument("--steps", type=int, default=10**9, help="stop after this many steps in all")
-    p.add_argument("--every", type=int, default=50, help="steps between log lines")
-    p.add_argument("--save-minutes", type=float, default=3.0)
-    p.add_argument("--previews", type=int, default=len(PREVIEWED), help="prompts on the preview sheet")
-    p.add_argument("--seed", type=int, default=0)
-    return p.parse_args(argv)
+    options(p, minutes=60.0, peak=6e-4)
+    p.add_argument("--arm", choices=sorted(ARMS), default="pixel", help="what is denoised")
+    p.add_argument("--autoencoder", type=Path, default=None, help="folder with autoencoder.pt (OUT), for --arm latent")
+    p.add_argument("--pictures", type=int, default=192, help="pictures per step and device, of objects with 4 to 8 views each")
+    p.add_argument("--rings", type=int, nargs="+", choices=RINGS, help="only these numbers of views; each is compiled by itself")
+    p.add_argument("--previews", type=int, default=len(PREVIEWED), choices=range(1, len(PREVIEWED) + 1), metavar="N",
+        help="prompts on the preview sheet")
+    args = p.parse_args(argv)
+    ranks = Ranks.join(args.device)
+    run(Training(args, ranks), args, ranks, begun=begun)
 
 
 if __name__ == "__main__":
-    run(arguments())
+    main()

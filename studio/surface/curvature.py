@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from studio.surface.atlas import Atlas
     from studio.surface.mesh import Mesh
 
-RADIUS = 5
-"""Neighbourhood of the fit, in rings of edges."""
+RADII = (5, 3, 2)
+"""Neighbourhoods of the fit, in rings of edges: the first, and smaller ones for a part of the mesh on which it fails."""
+STRONGEST = 1e4
+"""A fit that claims more than this, in 1 / work unit, has failed."""
 STRONG = 0.95
 """Curvatures are clipped and measured at this quantile of their magnitude: creases must not decide over the rest."""
 SMOOTHINGS = 4
 FLAT = 0.05
 """Mean curvature below this, in 1 / work unit, is noise of a flat surface (a sphere that fills the view has about 1.1)."""
+SHARP = 4.0
+"""Mean curvature in 1 / work unit under which no bend counts as an edge: of a ball of radius 1/4, or a bevel of radius 1/8."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +58,23 @@ class Curvature:
 
 @lru_cache(maxsize=4)
 def curvature(mesh: Mesh) -> Curvature:
-    """The curvature of a mesh's vertices; vertices at one place count as one, so that cuts in a file are no creases."""
+    """The curvature of a mesh's vertices; vertices at one place count as one, so that cuts in a file are no creases.
+
+    A sphere of radius r has 1/r twice, a cylinder 1/r and 0, a plane 0.
+    """
     points, vertex = np.unique(mesh.vertices.astype(np.float64), axis=0, return_inverse=True)
     faces = vertex.reshape(-1)[mesh.faces]
     a, b, c = (points[faces[:, i]] for i in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
     solid = (area > 1e-12) & (faces != np.roll(faces, 1, 1)).all(1)
-    zeros = np.zeros(len(points)), np.zeros((len(points), 3))
-    d1, d2, k1, k2 = _fitted(points, faces[solid]) or (zeros[1], zeros[1], zeros[0], zeros[0])
-    sign = _outward(points, faces[solid])
-    k1, k2 = k1 * sign, k2 * sign
+    d1, d2 = np.zeros((2, len(points), 3))
+    k1, k2 = np.zeros((2, len(points)))
+    for part in _parts(len(points), faces[solid]):
+        used, inner = np.unique(part, return_inverse=True)
+        inner = inner.reshape(-1, 3).astype(np.int64)
+        if (found := _fitted(points[used], inner)) is not None:
+            sign = _outward(points[used], inner)
+            d1[used], d2[used], k1[used], k2[used] = found[0], found[1], sign * found[2], sign * found[3]
     swapped = k1 < k2  # turned inside out, the larger one is the other
     high, low = np.where(swapped, k2, k1), np.where(swapped, k1, k2)
     to_high, to_low = (np.where(swapped[:, None], x, y) for x, y in ((d2, d1), (d1, d2)))
@@ -82,6 +93,19 @@ def normalised(mesh: Mesh) -> np.ndarray:
     size = np.abs(mean)
     bent = size[size > FLAT]
     return np.clip(mean / np.quantile(bent, STRONG), -1, 1) if len(bent) else np.zeros_like(mean)
+
+
+def sharpness(mesh: Mesh) -> np.ndarray:
+    """[N] float32 in [−1, 1]: edges positive, grooves negative; mean curvature over its STRONG quantile by area, which counts as
+    SHARP at least: on a large ball and on noise in flat faces nothing is an edge."""
+    mean = mean_curvature(mesh)
+    corners = mesh.vertices.astype(np.float64)[mesh.faces]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    weight = np.bincount(mesh.faces.ravel(), np.repeat(area, 3), minlength=len(mean))
+    order = np.argsort(np.abs(mean))
+    share = np.cumsum(weight[order])
+    usual = np.abs(mean)[order][np.searchsorted(share, STRONG * share[-1])] if len(mean) else 0.0
+    return np.clip(mean / max(float(usual), SHARP), -1, 1)
 
 
 @lru_cache(maxsize=4)
@@ -115,34 +139,44 @@ def at_texels(values: np.ndarray, mesh: Mesh, atlas: Atlas, index: np.ndarray) -
     return np.einsum("nk,nk...->n...", weight, values[mesh.faces[face]])
 
 
-def _fitted(points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    """libigl's directions [n, 3] × 2 and curvatures [n] × 2 with what is not finite at zero; None where nothing can be fitted."""
-    import igl
-
-    if not len(faces):
-        return None
-    used, inner = np.unique(faces, return_inverse=True)  # vertices without faces have no surroundings
-    try:
-        *found, _ = igl.principal_curvature(points[used], inner.reshape(-1, 3).astype(np.int64), RADIUS, True)
-    except (RuntimeError, ValueError, IndexError):
-        return None
-    broken = ~np.isfinite(np.concatenate([np.asarray(x, float).reshape(len(used), -1) for x in found], axis=1)).all(1)
-    d1, d2, k1, k2 = (np.where(broken.reshape(-1, *[1] * (np.ndim(x) - 1)), 0, x) for x in found)
-    out = [np.zeros((len(points), *x.shape[1:])) for x in (d1, d2, k1, k2)]
-    for whole, part in zip(out, (d1, d2, k1, k2), strict=True):
-        whole[used] = part
-    return out[0], out[1], out[2], out[3]
-
-
-def _outward(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """[n] ±1: the sign of the volume that each connected component's faces enclose about its own centre."""
+def _parts(count: int, faces: np.ndarray) -> list[np.ndarray]:
+    """Faces [F, 3] grouped by connected part."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    edges = coo_matrix((np.ones(2 * len(faces)), faces[:, [0, 1, 0, 2]].reshape(-1, 2).T), (len(points),) * 2)
-    count, part = connected_components(edges, directed=False)
-    size = np.bincount(part, minlength=count)
-    centre = np.stack([np.bincount(part, points[:, i], count) for i in range(3)], 1) / size[:, None]
-    a, b, c = (points[faces[:, i]] - centre[part[faces[:, 0]]] for i in range(3))
-    volume = np.bincount(part[faces[:, 0]], (a * np.cross(b, c)).sum(1), count)
-    return np.where(volume < 0, -1.0, 1.0)[part]
+    if not len(faces):
+        return []
+    edges = coo_matrix((np.ones(2 * len(faces)), faces[:, [0, 1, 0, 2]].reshape(-1, 2).T), (count, count))
+    label = connected_components(edges, directed=False)[1][faces[:, 0]]
+    order = np.argsort(label, kind="stable")
+    return np.split(faces[order], np.flatnonzero(np.diff(label[order])) + 1)
+
+
+def _fitted(points: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    """libigl's directions [n, 3] × 2 and curvatures [n] × 2 of one part, zero where they are not finite or beyond STRONGEST.
+
+    None where no neighbourhood gives a fit for more than half of it.
+    """
+    import igl
+
+    if len(points) < 6:  # a quadric has five coefficients
+        return None
+    for radius in RADII:
+        try:
+            d1, d2, k1, k2, _ = igl.principal_curvature(points, faces, radius, True)
+        except (RuntimeError, ValueError, IndexError):
+            continue
+        k1, k2 = np.asarray(k1, float).reshape(-1), np.asarray(k2, float).reshape(-1)
+        if len(k1) != len(points):
+            continue
+        good = (np.abs(k1) < STRONGEST) & (np.abs(k2) < STRONGEST) & np.isfinite(d1).all(1) & np.isfinite(d2).all(1)
+        if good.mean() > 0.5:
+            d1, d2 = (np.where(good[:, None], d, 0) for d in (d1, d2))
+            return d1, d2, np.where(good, k1, 0), np.where(good, k2, 0)
+    return None
+
+
+def _outward(points: np.ndarray, faces: np.ndarray) -> float:
+    """±1: the sign of the volume that the faces of one part enclose about their own centre."""
+    a, b, c = (points[faces[:, i]] - points.mean(0) for i in range(3))
+    return -1.0 if (a * np.cross(b, c)).sum() < 0 else 1.0

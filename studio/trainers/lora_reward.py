@@ -84,7 +84,7 @@ class LoraReward(Trainer):
                 message=" ".join(filter(None, said)),
                 metrics=metrics,
                 texture=painted.texture,
-                pictures=painted.pictures,
+                pictures=painted.pictures[:, :3],
                 shares=scores.shares,
                 heat=scores.heat,
                 change=objective.change(iteration),

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from studio import renderers
+from studio.camera import Camera
 from studio.generators import SOCKET
-from studio.generators._multiview import Vocabulary, alpha_bar, ddim, soft_clamp, trailing
+from studio.generators._multiview import MultiView
+from studio.generators._network import Denoiser, Size
+from studio.generators._schedule import alpha_bar, ddim, soft_clamp, trailing
+from studio.generators._words import DATA
+from studio.words import Vocabulary
+from tests.meshes import uv_sphere
 
 CPU = torch.device("cpu")
 VIEWS, PX = 3, 64
@@ -72,7 +81,7 @@ def test_words_are_sorted_out_with_the_nearest_known() -> None:
 
 def test_function_words_and_the_samples_are_known() -> None:
     asked = "a an the with of in on and bunny vase mug chair mushroom rocket robot knot red white stripes"
-    assert not Vocabulary.read().sorted_out(asked).unknown
+    assert not Vocabulary.read(DATA / "vocabulary.txt").sorted_out(asked).unknown
 
 
 def test_tokens_are_padded_cut_and_skip_what_is_unknown() -> None:
@@ -153,7 +162,7 @@ def test_the_background_neither_enters_nor_leaves() -> None:
         a, b = p.predict(x, 0, scene), p.predict(torch.where(g[:, 6:] > 0, x, torch.randn_like(x)), 0, scene)
     assert torch.equal(a, b)
     assert (a[:, 0] * (1 - g[:, 6:])).abs().max() == 0
-    assert torch.equal(p.decode(a[:, 0])[:, :, 0, 0], torch.full((VIEWS, 3), 0.5))
+    assert torch.equal(p.decode(a[:, 0], scene)[:, :, 0, 0], torch.full((VIEWS, 3), 0.5))
 
 
 def test_seeds_repeat_and_both_precisions_agree() -> None:
@@ -177,3 +186,88 @@ def test_known_words_beyond_what_the_generator_reads_are_named() -> None:
     words = Vocabulary(["red", "blue", "green"])
     assert words.sorted_out("red qq blue red green green", length=3).unread == ("green", "green")
     assert words.sorted_out("red qq blue red", length=3).unread == () and words.sorted_out("red " * 9).unread == ()
+
+
+# -- networks of four channels ----------------------------------------------------------------------------------------------
+
+FULL = Size(
+    view_px=PX, channels=(8, 16, 16), heads=(1, 2, 2), head_channels=4, head_layers=1, text_channels=16, text_layers=1, groups=4,
+    painted=6, geometry=9, waves=4,
+)  # fmt: skip
+WORDS = Vocabulary(["red", "rust", "gold"])
+
+
+def full(*, guidance: float = 2.0, negative: str = "", **size) -> MultiView:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = Denoiser(replace(FULL, **size), len(WORDS.words))
+    return MultiView(network, WORDS, steps=2, guidance=guidance, eta=0.0, negative=negative)
+
+
+def facts() -> torch.Tensor:
+    """The balls with curvature and openness: [V, 9, 64, 64]."""
+    g = geometry()
+    return torch.cat([g, 0.3 * g[:, 6:], 0.8 * g[:, 6:]], 1)
+
+
+@pytest.mark.parametrize("latent", [0, 8])
+def test_four_channels_are_painted_inside_the_mask_alone(latent: int) -> None:
+    p, g = full(latent=latent), facts()
+    assert p.channels == ("base_color", "roughness", "metallic", "height")
+    scene = p.scene_of("red", g)
+    pictures = p.paint(scene, seed=1)
+    outside = (g[:, 6:7] == 0).expand_as(pictures)
+    assert pictures.shape == (VIEWS, 6, PX, PX) and torch.equal(pictures[outside], torch.full_like(pictures[outside], 0.5))
+    x = p.noise(scene, generator=torch.Generator().manual_seed(0))
+    one = p.decode(x[1:2], scene, views=slice(1, 2))
+    assert torch.allclose(p.decode(x, scene)[1:2], one, atol=1e-5)  # views are decoded one by one in the replay
+
+
+def test_latents_are_an_eighth_and_the_decoder_is_differentiable() -> None:
+    p = full(latent=8)
+    scene = p.scene_of("red", facts())
+    z = p.noise(scene, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert z.shape == (VIEWS, 8, PX // 8, PX // 8)
+    (g,) = torch.autograd.grad(p.decode(z, scene).sum(), z)
+    assert g.abs().max() > 0
+
+
+def test_curvature_and_openness_come_from_the_mesh() -> None:
+    mesh = uv_sphere()
+    seen = renderers.SOCKET.make("embree").build(CPU).rasterize(mesh, (Camera(), Camera(90, 20), Camera(200, 5)), PX)
+    p = full()
+    with pytest.raises(TypeError, match="needs the mesh"):
+        p.scene("red", seen)
+    g = p.scene("red", seen, mesh=mesh).geometry
+    on = g[:, 6] > 0
+    assert g.shape == (3, 9, PX, PX) and g[:, 8][on].min() > 0.9  # a ball lies open
+    assert g[:, 7][on].std() < 0.1 and g[:, 7:].movedim(1, -1)[~on].abs().max() == 0
+
+
+def test_guidance_that_the_weights_hold_costs_one_pass() -> None:
+    g = facts()
+    held = full(guidance=2.0)
+    held.network.size = replace(held.network.size, guidance=2.0)
+    assert len(held.scene_of("red", g).text) == 1 and len(full(guidance=2.0).scene_of("red", g).text) == 2
+    held.guidance = 3.0
+    assert len(held.scene_of("red", g).text) == 2 and held.scene_of("red", g).guidance == 1.5
+
+
+def test_refused_words_are_what_is_led_away_from() -> None:
+    g, p = facts(), full(guidance=2.0, negative="gold")
+    scene = p.scene_of("red, no rust", g)
+    tokens = torch.tensor([WORDS.tokens(t, length=FULL.tokens) for t in ("red", "rust gold")])
+    with torch.no_grad():
+        assert torch.equal(scene.text, p.network.text(tokens))
+    assert p.words("red, no qqq").unknown[0][0] == "qqq"
+
+
+@pytest.mark.parametrize(("held", "asked"), [(1.0, 2.0), (2.0, 2.0), (2.0, 3.0)])
+def test_guidance_away_from_words_adds_to_what_the_weights_hold(held: float, asked: float) -> None:
+    """With D = ∅ + w·(c − ∅) for prompts c and n: D₋ + k·(D − D₋) = n + g·(c − n) + (w − 1)·(c − ∅)."""
+    p = full(guidance=asked, negative="rust")
+    p.network.size = replace(p.network.size, guidance=held)
+    empty, c, n = 0.1, 0.7, 0.4
+    strong, weak = (empty + held * (v - empty) for v in (c, n))
+    k = p.scene_of("red", facts()).guidance
+    assert weak + k * (strong - weak) == pytest.approx(n + asked * (c - n) + (held - 1) * (c - empty))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -25,6 +27,27 @@ def test_weights_come_back(saved) -> None:
     assert vocabulary.words == p.vocabulary.words and network.size == p.network.size
     for a, b in zip(network.state_dict().values(), p.network.state_dict().values(), strict=True):
         assert torch.allclose(a, b, atol=2e-3, rtol=1e-3) and a.dtype == torch.float32
+
+
+def test_eight_bits_come_back_within_half_a_step_of_each_channel(saved) -> None:
+    p, folder, paths = saved
+    before = sum(path.stat().st_size for path in paths)
+    after = _weights.save(p.network.state_dict(), p.network.size, folder, bits=8)
+    assert sum(path.stat().st_size for path in after) < 0.65 * before
+    network, _ = _weights.load(folder)
+    for a, b in zip(network.state_dict().values(), p.network.state_dict().values(), strict=True):
+        step = b.flatten(1).abs().amax(1) / 127 if b.ndim > 1 else b.abs() * 2e-3
+        assert ((a - b).abs().reshape(len(b), -1).amax(1) <= 0.52 * step + 1e-3 * b.abs().reshape(len(b), -1).amax(1)).all()
+
+
+def test_files_older_than_a_field_still_load(saved) -> None:
+    """The first release's size.json had seven fields: three channels, seven facts of geometry, no guidance in the weights."""
+    _, folder, _ = saved
+    numbers = json.loads((folder / "size.json").read_text())
+    old = ("view_px", "channels", "heads", "head_channels", "text_channels", "text_layers", "groups", "tokens")
+    (folder / "size.json").write_text(json.dumps({k: numbers[k] for k in old}))
+    size = _weights.load(folder)[0].size
+    assert (size.painted, size.geometry, size.latent, size.guidance) == (3, 7, 0, 1.0)
 
 
 def test_damage_is_one_sentence(saved) -> None:

@@ -1,0 +1,13 @@
+"""Where the bundled critics' weights lie; light, so that lists can say whether they are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+DATA = Path(__file__).parent / "data"
+
+
+def missing(name: str) -> str | None:
+    """Why the bundled critic of this name cannot be built, in a sentence; None when its weights are there."""
+    there = (DATA / name / "weights.safetensors").is_file()
+    return None if there else "It has no weights yet: this version of the studio ships none for it."

@@ -1,0 +1,210 @@
+"""The network of the multi-view painters: text encoder, a small UNet whose tokens attend across views, and what makes pictures.
+
+Two kinds share it. In *pixels*, 8×8 patches of the noisy pictures are the UNet's tokens and a light head at half resolution
+removes the patch borders. In *latents* it denoises what an autoencoder made of the pictures at an eighth of their size, and a
+decoder that sees the geometry at full resolution draws them once, at the end. Both predict the clean x0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+
+from studio.generators._schedule import SHIFT
+from studio.words import TOKENS
+
+PATCH = 8
+"""Pixels per token and axis, of patches and latents alike."""
+MASK = 6
+"""Where geometry holds the mask: after position and normal; curvature and openness follow."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a network is and what its weights were made for. The defaults describe files older than the field."""
+
+    view_px: int
+    """Side of the pictures it was trained on; any multiple of 32 works."""
+    channels: tuple[int, int, int]
+    heads: tuple[int, int, int]
+    head_channels: int
+    text_channels: int
+    text_layers: int
+    groups: int = 16
+    tokens: int = TOKENS
+    """Words it reads."""
+    painted: int = 3
+    """Channels of its pictures: base colour, then roughness, metallic and height."""
+    geometry: int = 7
+    """Channels it sees of the mesh: position, normal and mask, then mean curvature and openness."""
+    waves: int = 3
+    """Octaves in which it sees positions, from one cycle per work unit."""
+    head_layers: int = 0
+    """Residual layers of the head, or of the decoder at each of its sizes."""
+    latent: int = 0
+    """Channels of the latents; 0 where it paints in pixels."""
+    shift: float = SHIFT
+    """Of the schedule's signal-to-noise ratio."""
+    cell: float = 0.0
+    """Side of the cells that share their noise, in work units; 0 for noise that is independent in every pixel."""
+    guidance: float = 1.0
+    """Guidance scale that its weights hold already, by distillation."""
+
+
+class TextEncoder(nn.Module):
+    """Tokens [B, L] → features [B, L, D]: a small transformer, trained together with the network."""
+
+    def __init__(self, size: Size, vocabulary: int) -> None:
+        super().__init__()
+        D = size.text_channels
+        self.token = nn.Embedding(vocabulary + 1, D)
+        self.place = nn.Parameter(torch.randn(size.tokens, D) * 0.02)
+        layer = nn.TransformerEncoderLayer(D, max(1, D // 48), 2 * D, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, size.text_layers, norm=nn.LayerNorm(D), enable_nested_tensor=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.layers(self.token(tokens) + self.place)
+
+
+class JointAttention:
+    """Attention of diffusers' blocks in which the views of one object share their keys: [B·V, N, C] seen as [B, V·N, C].
+
+    Cross-attention to the text is left alone. `views` arrives through `cross_attention_kwargs`, so the step stays pure.
+    """
+
+    def __call__(
+        self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, *, views: int = 1, **_: object
+    ) -> Tensor:
+        n, length, _c = hidden_states.shape
+        within = encoder_hidden_states is None
+        x = hidden_states.reshape(n // views, views * length, -1) if within else hidden_states
+        seen = x if within else encoder_hidden_states
+        projected = attn.to_q(x), attn.to_k(seen), attn.to_v(seen)
+        q, k, v = (y.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for y in projected)
+        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return attn.to_out[0](y).reshape(n, length, -1)
+
+
+class Head(nn.Module):
+    """Token features [N, 16c, h/8, w/8] + noisy picture + geometry → clean picture [N, C, h, w], smooth across patch borders."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        c = size.head_channels
+        self.enter = nn.Conv2d(c + 4 * size.painted + size.geometry, c, 3, padding=1)
+        self.inner = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(size.head_layers))
+        self.leave = nn.Conv2d(c, 4 * size.painted, 3, padding=1)
+
+    def forward(self, features: Tensor, x: Tensor, geometry: Tensor) -> Tensor:
+        half = torch.cat([F.pixel_shuffle(features, 4), F.pixel_unshuffle(x, 2), F.avg_pool2d(geometry, 2)], 1)
+        y = self.enter(half)
+        for layer in self.inner:
+            y = y + layer(F.silu(y))
+        return F.pixel_shuffle(self.leave(F.silu(y)), 2)
+
+
+class Decoder(nn.Module):
+    """Latents [N, L, h/8, w/8] + geometry [N, G, h, w] → pictures [N, C, h, w] in −1…1; the geometry makes its edges sharp.
+
+    From size to size the features double their side; at each the geometry enters anew, averaged to that size.
+    """
+
+    WIDTHS = (96, 64, 48)  # at 1/8, 1/4 and 1/2 of the pictures' size
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        wide, g = self.WIDTHS, size.geometry
+        self.enter = nn.ModuleList(
+            nn.Conv2d(c + g, w, 3, padding=1) for c, w in zip((size.latent, *(w // 2 for w in wide)), wide, strict=False)
+        )
+        self.inner = nn.ModuleList(nn.ModuleList(Residual(w) for _ in range(1 + size.head_layers)) for w in wide)
+        self.grow = nn.ModuleList(nn.Conv2d(w, 2 * w, 1) for w in wide)  # then pixel_shuffle: half the channels, twice the side
+        self.leave = nn.Conv2d(wide[-1] // 2 + g, size.painted, 3, padding=1)
+
+    def forward(self, z: Tensor, geometry: Tensor) -> Tensor:
+        y = z
+        for k, (enter, inner, grow) in enumerate(zip(self.enter, self.inner, self.grow, strict=True)):
+            y = enter(torch.cat([y, F.avg_pool2d(geometry, PATCH >> k)], 1))
+            for layer in inner:
+                y = layer(y)
+            y = F.pixel_shuffle(grow(F.silu(y)), 2)
+        return self.leave(torch.cat([F.silu(y), geometry], 1)) * geometry[:, MASK : MASK + 1]
+
+
+class Residual(nn.Module):
+    """A residual pair of 3×3 convolutions on [N, C, h, w]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.a, self.b = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        self.norm = nn.GroupNorm(8, channels)
+        nn.init.zeros_(self.b.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.b(F.silu(self.a(F.silu(self.norm(x)))))
+
+
+class Denoiser(nn.Module):
+    """Text encoder, UNet and head or decoder: everything with weights."""
+
+    def __init__(self, size: Size, vocabulary: int) -> None:
+        super().__init__()
+        self.size = size
+        self.text = TextEncoder(size, vocabulary)
+        entering = size.latent or size.painted * PATCH**2
+        self.unet = UNet2DConditionModel(
+            sample_size=size.view_px // PATCH,
+            in_channels=entering + PATCH**2 + 4 * (size.geometry - 1) + 6 * size.waves,
+            out_channels=size.latent or 16 * size.head_channels,
+            block_out_channels=size.channels,
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            mid_block_type=None,
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=size.text_channels,
+            attention_head_dim=size.heads,
+            norm_num_groups=size.groups,
+            use_linear_projection=True,
+        )
+        self.unet.set_attn_processor(JointAttention())
+        if size.latent:
+            self.decoder = Decoder(size)
+        else:
+            self.head = Head(size)
+
+    def forward(self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *, views: int) -> Tensor:
+        """Noisy x, geometry [N, G, h, w], times t [N] in 0…1, text features [N, L, D] → x0 like x.
+
+        x is pictures [N, C, h, w] in −1…1 or latents [N, C, h/8, w/8]; groups of `views` successive ones show one object. What
+        lies outside the mask neither enters nor leaves.
+        """
+        mask = geometry[:, MASK : MASK + 1]
+        shown = F.max_pool2d(mask, PATCH) if self.size.latent else mask
+        x = x * shown
+        patches = [x if self.size.latent else F.pixel_unshuffle(x, PATCH), F.pixel_unshuffle(mask, PATCH)]
+        quarter = F.avg_pool2d(geometry, PATCH // 2)
+        facts = torch.cat([quarter[:, :MASK], quarter[:, MASK + 1 :]], 1) / quarter[:, MASK : MASK + 1].clamp(min=1e-3)
+        mean = F.avg_pool2d(geometry, PATCH)
+        phase = 2 * math.pi * mean[:, :3] / mean[:, MASK : MASK + 1].clamp(min=1e-3)
+        waves = [f(phase * 2.0**k) for k in range(self.size.waves) for f in (torch.sin, torch.cos)]
+        tokens = torch.cat([*patches, F.pixel_unshuffle(facts, 2), *waves], 1)
+        features = self.unet(tokens, t * 1000, text, cross_attention_kwargs={"views": views}, return_dict=False)[0]
+        return (features if self.size.latent else self.head(features, x, geometry)) * shown
+
+    def places(self, geometry: Tensor) -> Tensor:
+        """The surface's positions [N, 3, …] at the resolution of x, from geometry [N, G, h, w]."""
+        if not self.size.latent:
+            return geometry[:, :3]
+        mean = F.avg_pool2d(geometry, PATCH)
+        return mean[:, :3] / mean[:, MASK : MASK + 1].clamp(min=1e-3)
+
+    def noisy_shape(self, views: int) -> tuple[int, int, int, int]:
+        """The shape of x for so many views of view_px."""
+        px = self.size.view_px
+        return (views, self.size.latent, px // PATCH, px // PATCH) if self.size.latent else (views, self.size.painted, px, px)

@@ -1,0 +1,74 @@
+"""Prompts taken apart: what they want, what they refuse, and which words are known; and the words that ship."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from studio import config
+from studio.errors import StudioError
+from studio.generators import SOCKET
+from studio.generators._words import DATA
+from studio.words import Vocabulary, parted, told
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wanted", "refused"),
+    [
+        ("red stripes", "red stripes", ""),
+        ("copper, no rust", "copper", "rust"),
+        ("bricks without moss, worn, no green dirt", "bricks , worn", "moss green dirt"),
+        ("No rust", "", "rust"),
+        ("nothing noble", "nothing noble", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_prompt_is_parted_into_what_it_wants_and_refuses(prompt: str, wanted: str, refused: str) -> None:
+    found = parted(prompt)
+    words = Vocabulary([]).split
+    assert words(found[0]) == words(wanted) and words(found[1]) == words(refused)
+
+
+def test_a_missing_vocabulary_is_one_sentence(tmp_path) -> None:
+    with pytest.raises(StudioError, match="missing"):
+        Vocabulary.read(tmp_path / "vocabulary.txt")
+
+
+def test_refused_words_are_words_too_and_have_room_of_their_own() -> None:
+    v = Vocabulary(["red", "rust", "gold"])
+    found = told(v, "red red, no rust qq", negative="gold", length=2)
+    assert found.known == ("red", "rust", "gold") and [w for w, _ in found.unknown] == ["qq"] and not found.unread
+    assert told(v, "red red red, no rust", length=2).unread == ("red",)
+
+
+def test_the_shipped_words_are_the_file_and_the_network_has_a_token_for_each() -> None:
+    import torch
+
+    listed = (DATA / "vocabulary.txt").read_text(encoding="utf-8").split()
+    painter = SOCKET.make("mini").build(device=torch.device("cpu"))
+    assert list(painter.vocabulary.words) == listed and len(set(listed)) == len(listed)
+    assert painter.network.text.token.num_embeddings == len(listed) + 1
+    for prompt in ("a red and white striped vase", "gold, no rust on the qq", "red " * 20):
+        assert SOCKET.make("mini").words(prompt) == painter.words(prompt)
+    assert SOCKET.make("mini", negative="qq").words("red").unknown == painter.words("red, no qq").unknown
+
+
+def shown() -> list[str]:
+    """The prompts of the presets, and of the gallery's picture where the repository is whole."""
+    prompts = [config.preset(name).get("prompt", "") for name in config.preset_names()]
+    gallery = Path(__file__).resolve().parent.parent / "docs" / "gallery.py"
+    if gallery.is_file():
+        body = ast.parse(gallery.read_text(encoding="utf-8")).body
+        table = next(n.value for n in body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "SHOWN")
+        prompts += [row[1] for row in ast.literal_eval(table)]
+    return [prompt for prompt in prompts if prompt]
+
+
+def test_what_presets_and_the_gallery_ask_for_is_known_to_the_shipped_words() -> None:
+    generator = SOCKET.make("mini")
+    assert len(shown()) >= 6
+    for prompt in shown():
+        found = generator.words(prompt)
+        assert found is not None and not found.unknown and not found.unread, prompt
