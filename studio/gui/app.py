@@ -17,7 +17,7 @@ from typing import Any, Literal
 import dearpygui.dearpygui as dpg
 
 from studio.errors import StudioError
-from studio.gui import dialogs, keys, menu, system
+from studio.gui import dialogs, keys, menu, screen, system
 from studio.gui.panels import SOCKET, Panel
 from studio.gui.settings import Settings
 from studio.gui.theme import CHARCOAL, LINE, VERDIGRIS, Theme
@@ -27,8 +27,8 @@ from studio.session import Errand, Session
 
 TITLE = "Patina Studio"
 BUSY_HZ, IDLE_HZ = 60, 12
-AWAKE_S = 0.6
-"""After the last input, or the last change on the screen, frames are drawn at full pace for this long; then at IDLE_HZ."""
+AWAKE_S, MOVED_S = 0.6, 0.12
+"""Frames are drawn at full pace for so long after a hand moved, and after the viewport showed another picture; then at IDLE_HZ."""
 MENU, STATUS, RUN, TOOLS, GAP = 28, 30, 128, 40, 6
 Layout = Literal["3d+uv", "3d", "uv"]
 
@@ -47,7 +47,8 @@ class App:
         self._awake_until = 0.0
         self._rebuild: float | None = None
         self._dragged: str | None = None
-        self._seen: tuple[Any, ...] = ()
+        self._hand: list[float] = []
+        self._drawn = 0
         self._themes: dict[float, Theme] = {}
         self.canvas: Canvas | None = None
 
@@ -118,11 +119,13 @@ class App:
                 break
 
     def _sense(self) -> None:
-        """Notice whether anything moves: the mouse, keys, a drag, a new picture."""
-        state = (dpg.get_mouse_pos(local=False), self.session.revision, self.canvas.drawn if self.canvas else 0)
-        if state != self._seen or any(map(dpg.is_mouse_button_down, range(3))):
-            self._seen = state
+        """Notice whether anything moves: the mouse, a drag, the picture. What a run brings is shown at the resting pace."""
+        hand, drawn = dpg.get_mouse_pos(local=False), self.canvas.drawn if self.canvas else 0
+        if hand != self._hand or any(map(dpg.is_mouse_button_down, range(3))):
             self.wake()
+        elif drawn != self._drawn:
+            self._awake_until = max(self._awake_until, time.monotonic() + MOVED_S)
+        self._hand, self._drawn = hand, drawn
 
     # -- callbacks ----------------------------------------------------------------------------------------------------------
 
@@ -153,8 +156,9 @@ class App:
         if self.canvas is not None:
             folded = {tag: dpg.get_value(tag) for tag in dpg.get_aliases() if tag.startswith("section.")}
             self.canvas.close()
-            for item in dpg.get_windows():  # all roots, the fonts and themes that each scale keeps among them
-                if dpg.get_item_type(item) not in ("mvAppItemType::mvFontRegistry", "mvAppItemType::mvTheme"):
+            for item in dpg.get_windows():  # all roots: fonts and themes, which each scale keeps, and the textures among them
+                kept = dpg.get_item_type(item) in ("mvAppItemType::mvFontRegistry", "mvAppItemType::mvTheme")
+                if not kept and dpg.get_item_alias(item) != screen.REGISTRY:
                     dpg.delete_item(item)
             if dpg.does_item_exist("keys"):
                 dpg.delete_item("keys")
