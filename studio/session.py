@@ -53,6 +53,7 @@ class Session(Editing, Showing, Painting, Filing):
     def __init__(self, config: Config | None = None) -> None:
         """With a bundled sample mesh, which `begin` loads."""
         Editing.__init__(self, Document(resources.sample(SAMPLE), config or parse(preset(PRESET))))
+        self._blank = self.document
         Showing.__init__(self)
         Painting.__init__(self)
         Filing.__init__(self)
@@ -99,7 +100,10 @@ class Session(Editing, Showing, Painting, Filing):
         return any(desk.waiting() for desk in self._desks()) or (self._running is not None and self._running.worker.waiting())
 
     def close(self) -> None:
-        """Stop the run and write what there is; a run that does not end within STOP_S is left behind."""
+        """Stop the run and write what there is; a run that does not end within STOP_S is left behind.
+
+        What was not saved is offered at the next start, unless it was declined (`forget`).
+        """
         self.stop()
         if self._running is not None:
             self._running.worker.join(STOP_S)
@@ -107,7 +111,28 @@ class Session(Editing, Showing, Painting, Filing):
         if self._unsaved:
             self.autosave()
         self._writer.close(WRITE_S)
-        self._autosave.end()
+        self._writer.poll()
+        self._autosave.end(offer=self.unsaved and self.mesh is not None)
+
+    @property
+    def unsaved(self) -> bool:
+        """There is work that no project file has: asked about before something else takes its place."""
+        return self.dirty and bool(self.path or self._film.moments or self.document != self._blank)
+
+    def forget(self) -> None:
+        """The present work need not be saved."""
+        self.dirty = self._unsaved = False
+
+    def new(self) -> None:
+        """Begin anew, as one undo step: the sample mesh, unpainted, and the usual settings. The next save asks for a file."""
+        again = self.document.mesh == self._blank.mesh
+        self._history.commit()
+        self._replace(self._blank, "new project")
+        self._history.commit()
+        if again:
+            self._load(self._blank.mesh, adopt=False)
+        self.path = None
+        self.forget()
 
     def _desks(self) -> tuple[Desk, ...]:
         return self._loader, self._engine, self._writer, self._reader

@@ -602,7 +602,10 @@ def test_a_killed_window_loses_nothing_that_was_autosaved(
     assert session.config.prompt == "my work" and session.dirty and session.path is None
     assert session.recoverable() is None
     session.close()
-    assert sessions(None).recoverable() is None, "it was closed as it should be"
+    assert sessions(None).recoverable() == session._autosave.path, "closed, and still in no file of the user's"
+    session.forget()
+    session.close()
+    assert sessions(None).recoverable() is None, "declined"
 
 
 def test_closing_while_running_writes_what_there_is(sphere: Path, sessions: Callable[..., Session]) -> None:
@@ -616,4 +619,32 @@ def test_closing_while_running_writes_what_there_is(sphere: Path, sessions: Call
     assert time.monotonic() - begun < 4
     saved = load(session._autosave.path)
     assert saved.texture is not None and saved.curves["score"] and saved.lora
-    assert Session(parse(SMALL)).recoverable() is None
+    assert Session(parse(SMALL)).recoverable() == session._autosave.path
+
+
+def test_what_is_saved_is_not_offered_again(
+    sphere: Path, sessions: Callable[..., Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATINA_HOME", str(tmp_path))
+    session = sessions(sphere)
+    session.set_prompt("blue stripes")
+    assert session.unsaved
+    session.save(tmp_path / "mine.patina")
+    session.close()
+    assert not session.unsaved and sessions(None).recoverable() is None
+
+
+def test_beginning_anew_is_one_step(sphere: Path, sessions: Callable[..., Session]) -> None:
+    """The paint goes, the settings can be called back, and nothing is left to be asked about."""
+    session = sessions(sphere, iterations=1)
+    assert session.can_undo
+    session.start()
+    until(session, lambda: session.state == "done")
+    session.new()
+    until(session, lambda: session.mesh is not None and session.mesh.name == "vase" and not session.film)
+    assert session.document == session._blank and not session.unsaved and session.path is None
+    assert session.can_undo == "new project"
+    session.undo()
+    until(session, lambda: session.mesh is not None and session.mesh.name == "sphere")
+    assert session.config.iterations == 1
+    until(session, lambda: session.loading is None)
