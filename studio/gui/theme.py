@@ -130,7 +130,8 @@ class Theme:
         }  # fmt: skip
         styles = {
             "WindowPadding": (12, 8), "FramePadding": (8, 4), "ItemSpacing": (8, 8), "ItemInnerSpacing": (8, 4),
-            "CellPadding": (4, 4), "WindowRounding": (0,), "ChildRounding": (6,), "FrameRounding": (4,), "PopupRounding": (6,), "GrabRounding": (4,),
+            "CellPadding": (4, 4), "WindowRounding": (0,), "ChildRounding": (6,), "FrameRounding": (4,),
+            "PopupRounding": (6,), "GrabRounding": (4,),
             "ScrollbarRounding": (6,), "TabRounding": (4,), "ScrollbarSize": (10,), "GrabMinSize": (10,), "IndentSpacing": (16,),
         }  # fmt: skip
         flat = ("WindowBorderSize", "ChildBorderSize", "FrameBorderSize", "TabBorderSize")
