@@ -133,6 +133,19 @@ def test_dragging_orbits_and_the_picture_becomes_fine(live: Stage) -> None:
     assert not state["turning"] and changed(picture, live.picture()) > 3_000
 
 
+def test_no_picture_jumps_when_a_drag_begins_or_ends(live: Stage) -> None:
+    """Pictures of the moving mesh are smaller: no frame shows one of them, or the full one, laid out as the other."""
+    live.rest()
+    middle = slice(HEIGHT // 2 - 20, HEIGHT // 2 + 20), slice(WIDTH // 2 - 20, WIDTH // 2 + 20)
+    plain, seen = live.picture()[middle].mean(), []
+    for press in ("mousedown", "mouseup", "mousedown", "mouseup"):
+        live.mouse("mousemove", *MIDDLE, press, 1, *(("mousemove_relative", 12, 0) if press == "mousedown" else ()))
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            seen.append(live.picture()[middle].mean())
+    assert max(abs(light - plain) for light in seen) < 20, (plain, sorted({round(light) for light in seen}))
+
+
 def test_nothing_is_drawn_when_nothing_changes(live: Stage) -> None:
     drawn = live.rest()["drawn"]
     time.sleep(0.5)
