@@ -78,8 +78,7 @@ def test_sections_stay_folded_at_another_scale(project: Path, tmp_path: Path) ->
         window.wait(lambda s: "mesh.open" not in s["items"] and "generator.choice" in s["items"])
         for scale in (1.5, 1.0):
             window.key("ctrl+comma")
-            window.rect(f"preferences.scale.{scale:g}")
-            window.settle(1.0)
+            window.wait(lambda s: s["dialog"] == "preferences")
             window.click(f"preferences.scale.{scale:g}")
             window.wait(lambda s, scale=scale: s["scale"] == scale)
             window.key("Escape")
