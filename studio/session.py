@@ -164,7 +164,7 @@ class Session(Editing, Showing, Painting, Filing):
         return self._loader.label or self._engine.label
 
     def open(self, path: Path) -> None:
-        """Load a mesh; it replaces the present one, as one undo step, when it has been read. A run that is going on ends."""
+        """Load a mesh; it replaces the present one, as one undo step, when it has been read; a run ends then."""
         self._load(Path(path).absolute(), adopt=True)
 
     def open_sample(self, name: str) -> None:
@@ -172,7 +172,7 @@ class Session(Editing, Showing, Painting, Filing):
         self.open(resources.sample(name))
 
     def open_project(self, path: Path) -> None:
-        """Load a project or an autosave; it replaces everything when it has been read. A run that is going on ends."""
+        """Load a project or an autosave; it replaces everything when it has been read; a run ends then."""
         path = Path(path).absolute()
 
         def read() -> tuple[Project, Mesh, Health, np.ndarray | None]:
@@ -183,7 +183,8 @@ class Session(Editing, Showing, Painting, Filing):
         def here(found: tuple[Project, Mesh, Health, np.ndarray | None]) -> None:
             self._restore(path, *found)
 
-        self.stop()
+        if not self.active:
+            self.stop()
         self._loader.submit(f"reading {path.name}", read, then=here, failed=lambda e: self._failed(f"Opening '{path.name}'", e))
 
     def _load(self, path: Path, *, adopt: bool) -> None:
@@ -197,7 +198,8 @@ class Session(Editing, Showing, Painting, Filing):
                     self._remember(path)
             self._show_mesh(*found)
 
-        self.stop()
+        if not adopt or not self.active:
+            self.stop()
         if not adopt:
             self._mesh_path = path
         self._loader.submit(

@@ -295,10 +295,12 @@ def test_pause_resume_and_step(sphere: Path, sessions: Callable[..., Session]) -
     session.resume()
     assert session.state == "running"
     session.pause()
+    assert session.pausing and session.state == "running", "its step goes on"
+    until(session, lambda: session.state == "paused")
     count = len(iterations(session))
     time.sleep(0.2)
     session.poll()
-    assert session.state == "paused" and len(iterations(session)) <= count + 1
+    assert not session.pausing and len(iterations(session)) == count, "it stands still when it says so"
     session.start()
     until(session, lambda: session.state == "done")
     assert iterations(session) == [1, 2, 3, 4]
@@ -422,7 +424,7 @@ def broken(error: BaseException | float) -> Callable[..., Any]:
 ERRORS = [
     (MemoryError(), "more memory", "computer ran out of memory"),
     (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "more memory", "card ran out of memory"),
-    (StudioError("The paint is dry.", "Add water."), "could not go on", "The paint is dry."),
+    (StudioError("The paint is dry.", "Add water."), "failed", "The paint is dry."),
     (ZeroDivisionError("ouch"), "failed", "ZeroDivisionError: ouch"),
 ]
 
@@ -482,6 +484,18 @@ def test_a_mesh_that_cannot_be_opened_leaves_the_one_that_is_open(
     session.open(tmp_path / "bad.obj")
     until(session, lambda: bool(session.problems))
     assert session.mesh is mesh and session.document == document and "bad.obj" in session.problems[0].title
+
+
+def test_a_run_goes_on_when_another_mesh_cannot_be_opened(sphere: Path, sessions: Callable[..., Session], tmp_path: Path) -> None:
+    session = sessions(sphere, iterations=1000, trainer={"name": "texture_direct"})
+    session.start()
+    until(session, lambda: session.state == "running")
+    for name in ("bad.obj", "bad.patina"):
+        (tmp_path / name).write_text("no mesh at all")
+        (session.open if name == "bad.obj" else session.open_project)(tmp_path / name)
+        until(session, lambda: bool(session.problems))
+        session.problems.clear()
+        assert session.state == "running" and session.mesh is not None
 
 
 def test_another_mesh_during_a_run_ends_it_and_undo_brings_the_first_one_back(
