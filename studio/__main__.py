@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(arguments) < 2 and not (arguments and (arguments[0] in commands or arguments[0].startswith("-"))):
             from studio.gui import open_window
 
-            return open_window(_file(arguments[0]) if arguments else None)
+            open_window(_file(arguments[0]) if arguments else None)
         about = "Patina Studio textures 3D meshes from a prompt, with rewards that tune the model while it paints."
         return tyro.extras.subcommand_cli_from_dict(commands, prog="studio", description=about, args=arguments)
     except StudioError as error:

@@ -1,6 +1,6 @@
 """Autosaves: one project file per window, and a mark beside it for as long as the window is open.
 
-A mark whose process is gone means that the window did not end by itself: its autosave is offered again.
+A mark whose process is gone means that the window left work that was not saved: its autosave is offered again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Autosave:
                 path.unlink()
 
     def recoverable(self) -> Path | None:
-        """The newest autosave that a window left behind without being closed."""
+        """The newest autosave that a window left behind without its work being saved."""
         left = [p for p in self.folder.glob("*.patina") if p != self.path and _mark(p).exists() and not _alive(_mark(p))]
         return min(left, key=_age, default=None)
 
@@ -45,9 +45,13 @@ class Autosave:
         with contextlib.suppress(OSError):
             _mark(path).unlink()
 
-    def end(self) -> None:
-        """The window is closed as it should be."""
-        self.settle(self.path)
+    def end(self, *, offer: bool = False) -> None:
+        """The window is closed. `offer`: it leaves work that no other file has, which the next one is to ask about."""
+        if not offer:
+            self.settle(self.path)
+        else:
+            with contextlib.suppress(OSError, files.OutputError):
+                files.write_json(_mark(self.path), {})  # of no process
 
 
 def _mark(path: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 from studio.config import Config, parse, preset
 from studio.errors import StudioError, unknown
 from studio.plug import knobs
+from studio.progress import Live
 
 UNDO_LIMIT = 500
 """Documents remembered in each direction; one is a few hundred bytes."""
@@ -186,3 +187,10 @@ def as_run(started: Config, now: Config) -> Config:
         own = {k: getattr(now.trainer, k) for k in LIVE_TRAINER_KNOBS if k in knobs(trainer)}
         trainer = dataclasses.replace(trainer, **own)
     return dataclasses.replace(started, rewards=rewards, trainer=trainer, prompt=now.prompt)
+
+
+def live(started: Config, now: Config, heat: str | None) -> Live:
+    """What the run that was started with `started` is to be told while the document says `now`; `heat`: see Live."""
+    same = type(now.trainer) is type(started.trainer)
+    own = {name: getattr(now.trainer, name, None) for name in LIVE_TRAINER_KNOBS} if same else {}
+    return Live(weights=now.weights(), prompt=now.prompt, heat=heat, watched=True, **own)

@@ -16,7 +16,6 @@ from studio.errors import StudioError
 from studio.film import Film
 from studio.forecast import Forecast
 from studio.pacing import Pace, Pacer
-from studio.progress import Live
 from studio.running import Running, Seen, continuation
 from studio.store import Store
 from studio.surface.unwrap import needs_unwrap
@@ -115,16 +114,22 @@ class Painting(ABC):
         """One iteration, then pause."""
         self._go(single=True)
 
+    @property
+    def pausing(self) -> bool:
+        """Told to pause, but not yet done with its step."""
+        return self._running is not None and self._running.pausing and self.state in ("preparing", "running")
+
     def pause(self) -> None:
-        """Stand still within one step."""
+        """Stand still within one step; the state is "paused" once it does."""
         if self._running is not None and self.state in ("preparing", "running"):
-            self._running.worker.pause()
-            self._enter("paused")
+            self._running.pause()
+            self._changed()
 
     def resume(self) -> None:
         """Go on after a pause."""
-        if self._running is not None and self.state == "paused":
-            self._running.worker.resume()
+        if self._running is not None and (self.pausing or self.state == "paused"):
+            self._running.resume()
+            self._changed()
             self._enter("running" if self._running.began else "preparing")
 
     def stop(self) -> None:
@@ -154,7 +159,7 @@ class Painting(ABC):
 
     def _go(self, *, single: bool) -> None:
         if self._running is not None:
-            if self.state == "paused":
+            if self.pausing or self.state == "paused":
                 self._running.single = single
                 self.resume()
             return
@@ -187,7 +192,8 @@ class Painting(ABC):
         self._resume, self._heats, self.report = None, {}, {}
         self.before, self._asked = self._whole, self.config
         self._pacer = Pacer(self.forecast().total_s)
-        self._running = Running(config, self.mesh, self._live(config), self._film, resume=resume, after=self._leaving)
+        live = edits.live(config, self.config, self._heat)
+        self._running = Running(config, self.mesh, live, self._film, resume=resume, after=self._leaving)
         self._leaving = None
         self._running.single = single
         self._running.worker.start()
@@ -221,12 +227,6 @@ class Painting(ABC):
         running.film = Film(self._store)
         self._leaving = running.worker
 
-    def _live(self, started: Config) -> Live:
-        """What the run that was started with these settings is to be told now."""
-        config, same = self.config, type(self.config.trainer) is type(started.trainer)
-        own = {name: getattr(config.trainer, name, None) for name in edits.LIVE_TRAINER_KNOBS} if same else {}
-        return Live(weights=config.weights(), prompt=config.prompt, heat=self._heat, watched=True, **own)
-
     def watch_heat(self, name: str | None) -> None:
         """Ask the run for the gradient of this reward, also when its weight is 0."""
         self._heat = name
@@ -244,7 +244,7 @@ class Painting(ABC):
     def _tell(self) -> None:
         """Let the run know of new settings."""
         if self._running is not None and self.config.prompt.strip():
-            self._running.live = self._live(self._running.config)
+            self._running.live = edits.live(self._running.config, self.config, self._heat)
 
     def _enter(self, state: State) -> None:
         if state != self.state:
@@ -264,8 +264,7 @@ class Painting(ABC):
         self._look(running)
         if self.state == "preparing" and running.began:
             self._enter("running")
-        if self.state == "running" and running.single_done and state == "paused":
-            running.single_done = False
+        if self.pausing and state == "paused":
             self._enter("paused")
         if state in ("done", "stopped", "failed"):
             self._end(running, state)

@@ -29,7 +29,7 @@ def problem(doing: str, error: BaseException) -> Problem:
     """What to tell of an error that ended `doing` ("The run", "The export")."""
     log = report(error)
     if isinstance(error, StudioError):
-        return Problem(f"{doing} could not go on", error.problem, error.remedy, log)
+        return Problem(f"{doing} failed", error.problem, error.remedy, log)
     if out_of_memory(error):
         cause = "The computer ran out of memory." if isinstance(error, MemoryError) else "The graphics card ran out of memory."
         remedy = "Choose a smaller atlas, fewer views or a smaller batch, close other programs, then start again."

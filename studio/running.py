@@ -88,12 +88,24 @@ class Running:
         """What an unwrapped mesh looked like before it was painted."""
         self.began = False
         """There is something to see."""
-        self.single = self.single_done = False
-        """Pause after the iteration that is being worked on; whether that has happened."""
+        self.single = False
+        """Pause after the iteration that is being worked on."""
+        self.pausing = False
+        """Told to stand still, which it does once the step that is being worked on is done."""
         self._resume, self._after = resume, after
         self._last: Progress | None = None
         self._viewer: Viewer | None = None
         self.worker: Worker[Seen] = Worker(self._steps)
+
+    def pause(self) -> None:
+        """Stand still as soon as the step that is being worked on is done."""
+        self.pausing = True
+        self.worker.pause()
+
+    def resume(self) -> None:
+        """Go on."""
+        self.pausing = False
+        self.worker.resume()
 
     def hold(self, seconds: float) -> None:
         """Let the run wait while the camera moves."""
@@ -165,8 +177,8 @@ class Running:
         if self.film.wants(progress.step):
             self._remember(progress)
         if self.single:
-            self.single, self.single_done = False, True
-            self.worker.pause()
+            self.single = False
+            self.pause()
         return True
 
     def _remember(self, progress: Progress | None) -> None:

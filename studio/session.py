@@ -54,6 +54,7 @@ class Session(Editing, Showing, Painting, Filing):
     def __init__(self, config: Config | None = None) -> None:
         """With a bundled sample mesh, which `begin` loads."""
         Editing.__init__(self, Document(resources.sample(SAMPLE), config or parse(preset(PRESET))))
+        self._blank = self.document
         Showing.__init__(self)
         Painting.__init__(self)
         Filing.__init__(self)
@@ -100,7 +101,10 @@ class Session(Editing, Showing, Painting, Filing):
         return any(desk.waiting() for desk in self._desks()) or (self._running is not None and self._running.worker.waiting())
 
     def close(self) -> None:
-        """Stop the run and write what there is; a run that does not end within STOP_S is left behind."""
+        """Stop the run and write what there is; a run that does not end within STOP_S is left behind.
+
+        What was not saved is offered at the next start, unless it was declined (`forget`).
+        """
         self.stop()
         if self._running is not None:
             self._running.worker.join(STOP_S)
@@ -108,7 +112,28 @@ class Session(Editing, Showing, Painting, Filing):
         if self._unsaved:
             self.autosave()
         self._writer.close(WRITE_S)
-        self._autosave.end()
+        self._writer.poll()
+        self._autosave.end(offer=self.unsaved and self.mesh is not None)
+
+    @property
+    def unsaved(self) -> bool:
+        """There is work that no project file has: asked about before something else takes its place."""
+        return self.dirty and bool(self.path or self._film.moments or self.document != self._blank)
+
+    def forget(self) -> None:
+        """The present work need not be saved."""
+        self.dirty = self._unsaved = False
+
+    def new(self) -> None:
+        """Begin anew, as one undo step: the sample mesh, unpainted, and the usual settings. The next save asks for a file."""
+        again = self.document.mesh == self._blank.mesh
+        self._history.commit()
+        self._replace(self._blank, "new project")
+        self._history.commit()
+        if again:
+            self._load(self._blank.mesh, adopt=False)
+        self.path = None
+        self.forget()
 
     def _desks(self) -> tuple[Desk, ...]:
         return self._loader, self._engine, self._writer, self._reader
@@ -140,7 +165,7 @@ class Session(Editing, Showing, Painting, Filing):
         return self._loader.label or self._engine.label
 
     def open(self, path: Path) -> None:
-        """Load a mesh; it replaces the present one, as one undo step, when it has been read. A run that is going on ends."""
+        """Load a mesh; it replaces the present one, as one undo step, when it has been read; a run ends then."""
         self._load(Path(path).absolute(), adopt=True)
 
     def open_sample(self, name: str) -> None:
@@ -148,7 +173,7 @@ class Session(Editing, Showing, Painting, Filing):
         self.open(resources.sample(name))
 
     def open_project(self, path: Path) -> None:
-        """Load a project or an autosave; it replaces everything when it has been read. A run that is going on ends."""
+        """Load a project or an autosave; it replaces everything when it has been read; a run ends then."""
         path = Path(path).absolute()
 
         def read() -> tuple[Project, Mesh, Health, np.ndarray | None]:
@@ -159,7 +184,8 @@ class Session(Editing, Showing, Painting, Filing):
         def here(found: tuple[Project, Mesh, Health, np.ndarray | None]) -> None:
             self._restore(path, *found)
 
-        self.stop()
+        if not self.active:
+            self.stop()
         self._loader.submit(f"reading {path.name}", read, then=here, failed=lambda e: self._failed(f"Opening '{path.name}'", e))
 
     def _load(self, path: Path, *, adopt: bool) -> None:
@@ -173,7 +199,8 @@ class Session(Editing, Showing, Painting, Filing):
                     self._remember(path)
             self._show_mesh(*found)
 
-        self.stop()
+        if not adopt or not self.active:
+            self.stop()
         if not adopt:
             self._mesh_path = path
         self._loader.submit(

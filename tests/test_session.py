@@ -296,10 +296,12 @@ def test_pause_resume_and_step(sphere: Path, sessions: Callable[..., Session]) -
     session.resume()
     assert session.state == "running"
     session.pause()
+    assert session.pausing and session.state == "running", "its step goes on"
+    until(session, lambda: session.state == "paused")
     count = len(iterations(session))
     time.sleep(0.2)
     session.poll()
-    assert session.state == "paused" and len(iterations(session)) <= count + 1
+    assert not session.pausing and len(iterations(session)) == count, "it stands still when it says so"
     session.start()
     until(session, lambda: session.state == "done")
     assert iterations(session) == [1, 2, 3, 4]
@@ -423,7 +425,7 @@ def broken(error: BaseException | float) -> Callable[..., Any]:
 ERRORS = [
     (MemoryError(), "more memory", "computer ran out of memory"),
     (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "more memory", "card ran out of memory"),
-    (StudioError("The paint is dry.", "Add water."), "could not go on", "The paint is dry."),
+    (StudioError("The paint is dry.", "Add water."), "failed", "The paint is dry."),
     (ZeroDivisionError("ouch"), "failed", "ZeroDivisionError: ouch"),
 ]
 
@@ -483,6 +485,18 @@ def test_a_mesh_that_cannot_be_opened_leaves_the_one_that_is_open(
     session.open(tmp_path / "bad.obj")
     until(session, lambda: bool(session.problems))
     assert session.mesh is mesh and session.document == document and "bad.obj" in session.problems[0].title
+
+
+def test_a_run_goes_on_when_another_mesh_cannot_be_opened(sphere: Path, sessions: Callable[..., Session], tmp_path: Path) -> None:
+    session = sessions(sphere, iterations=1000, trainer={"name": "texture_direct"})
+    session.start()
+    until(session, lambda: session.state == "running")
+    for name in ("bad.obj", "bad.patina"):
+        (tmp_path / name).write_text("no mesh at all")
+        (session.open if name == "bad.obj" else session.open_project)(tmp_path / name)
+        until(session, lambda: bool(session.problems))
+        session.problems.clear()
+        assert session.state == "running" and session.mesh is not None
 
 
 def test_another_mesh_during_a_run_ends_it_and_undo_brings_the_first_one_back(
@@ -625,7 +639,10 @@ def test_a_killed_window_loses_nothing_that_was_autosaved(
     assert session.config.prompt == "my work" and session.dirty and session.path is None
     assert session.recoverable() is None
     session.close()
-    assert sessions(None).recoverable() is None, "it was closed as it should be"
+    assert sessions(None).recoverable() == session._autosave.path, "closed, and still in no file of the user's"
+    session.forget()
+    session.close()
+    assert sessions(None).recoverable() is None, "declined"
 
 
 def test_closing_while_running_writes_what_there_is(sphere: Path, sessions: Callable[..., Session]) -> None:
@@ -639,4 +656,32 @@ def test_closing_while_running_writes_what_there_is(sphere: Path, sessions: Call
     assert time.monotonic() - begun < 4
     saved = load(session._autosave.path)
     assert saved.texture is not None and saved.curves["score"] and saved.lora
-    assert Session(parse(SMALL)).recoverable() is None
+    assert Session(parse(SMALL)).recoverable() == session._autosave.path
+
+
+def test_what_is_saved_is_not_offered_again(
+    sphere: Path, sessions: Callable[..., Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATINA_HOME", str(tmp_path))
+    session = sessions(sphere)
+    session.set_prompt("blue stripes")
+    assert session.unsaved
+    session.save(tmp_path / "mine.patina")
+    session.close()
+    assert not session.unsaved and sessions(None).recoverable() is None
+
+
+def test_beginning_anew_is_one_step(sphere: Path, sessions: Callable[..., Session]) -> None:
+    """The paint goes, the settings can be called back, and nothing is left to be asked about."""
+    session = sessions(sphere, iterations=1)
+    assert session.can_undo
+    session.start()
+    until(session, lambda: session.state == "done")
+    session.new()
+    until(session, lambda: session.mesh is not None and session.mesh.name == "vase" and not session.film)
+    assert session.document == session._blank and not session.unsaved and session.path is None
+    assert session.can_undo == "new project"
+    session.undo()
+    until(session, lambda: session.mesh is not None and session.mesh.name == "sphere")
+    assert session.config.iterations == 1
+    until(session, lambda: session.loading is None)

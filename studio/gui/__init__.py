@@ -8,7 +8,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from studio.errors import DeviceError
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from studio.session import Errand
 
 REMEDY = (
-    'Here, use `studio bake MESH "PROMPT" --out X.glb`; with `--project X.patina` the result can be opened in the window of another '
-    "machine, and a project saved there can be baked here."
+    'Here, use `studio bake MESH "PROMPT" --out X.glb`; with `--project X.patina` the result can be opened in the window of '
+    "another machine, and a project saved there can be baked here."
 )
 
 
@@ -43,15 +43,23 @@ def why_not() -> str | None:
     return None
 
 
-def open_window(path: Path | None = None, *, errand: Errand | None = None) -> int:
-    """Show the window, with this mesh or project in it, until it is closed; the exit code. Raises DeviceError without a display.
+def open_window(path: Path | None = None, *, errand: Errand | None = None) -> NoReturn:
+    """Show the window, with this mesh or project in it, until it is closed; the process ends with it.
 
-    An `errand` is started at once: a mesh, the settings, and where the results go.
+    An `errand` is started at once: a mesh, the settings, and where the results go. Raises DeviceError without a display.
     """
     if reason := why_not():
         raise DeviceError(f"The window cannot be opened. {reason}", REMEDY)
     try:
+        from studio.gui import ending
         from studio.gui.app import App
     except ImportError as error:  # its extension links the system's X11 and OpenGL
         raise DeviceError(f"The window cannot be opened. dearpygui cannot be loaded: {error}.", REMEDY) from error
-    return App(path, errand=errand).run()
+    app = App(path, errand=errand)
+    ending.when_told(app.quit)
+    ending.when_the_display_goes(app.session.close)
+    try:
+        code = app.run()
+    except KeyboardInterrupt:
+        code = 130
+    ending.leave(code)

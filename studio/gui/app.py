@@ -12,25 +12,24 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dearpygui.dearpygui as dpg
 
 from studio.errors import StudioError
-from studio.gui import dialogs, keys, menu, system
+from studio.gui import dialogs, keys, menu, screen, system
+from studio.gui.layout import STATUS, Layout, Rect, zones
 from studio.gui.panels import SOCKET, Panel
 from studio.gui.settings import Settings
-from studio.gui.theme import CHARCOAL, LINE, VERDIGRIS, Theme
+from studio.gui.theme import CHARCOAL, VERDIGRIS, Theme
 from studio.gui.trace import Trace
 from studio.gui.viewport import Canvas
 from studio.session import Errand, Session
 
 TITLE = "Patina Studio"
 BUSY_HZ, IDLE_HZ = 60, 12
-AWAKE_S = 0.6
-"""After the last input, or the last change on the screen, frames are drawn at full pace for this long; then at IDLE_HZ."""
-MENU, STATUS, RUN, TOOLS, GAP = 28, 30, 128, 40, 6
-Layout = Literal["3d+uv", "3d", "uv"]
+AWAKE_S, MOVED_S = 0.6, 0.12
+"""Frames are drawn at full pace for so long after a hand moved, and after the viewport drew another picture; else at IDLE_HZ."""
 
 
 class App:
@@ -47,7 +46,9 @@ class App:
         self._awake_until = 0.0
         self._rebuild: float | None = None
         self._dragged: str | None = None
-        self._seen: tuple[Any, ...] = ()
+        self._edges: dict[str, Rect] = {}
+        self._hand: list[float] = []
+        self._drawn = 0
         self._themes: dict[float, Theme] = {}
         self.canvas: Canvas | None = None
 
@@ -69,8 +70,7 @@ class App:
             while dpg.is_dearpygui_running():
                 self._frame(trace)
         finally:
-            width, height = dpg.get_viewport_width(), dpg.get_viewport_height()
-            self.settings = self.settings.changed(width=width, height=height)
+            self.settings = self.settings.changed(width=dpg.get_viewport_width(), height=dpg.get_viewport_height())
             self.settings.write()
             if self.canvas is not None:
                 self.canvas.close()
@@ -118,11 +118,13 @@ class App:
                 break
 
     def _sense(self) -> None:
-        """Notice whether anything moves: the mouse, keys, a drag, a new picture."""
-        state = (dpg.get_mouse_pos(local=False), self.session.revision, self.canvas.drawn if self.canvas else 0)
-        if state != self._seen or any(map(dpg.is_mouse_button_down, range(3))):
-            self._seen = state
+        """Notice whether anything moves: the mouse, a drag, the picture. What a run brings is shown at the resting pace."""
+        hand, drawn = dpg.get_mouse_pos(local=False), self.canvas.drawn if self.canvas else 0
+        if hand != self._hand or any(map(dpg.is_mouse_button_down, range(3))):
             self.wake()
+        elif drawn != self._drawn:
+            self._awake_until = max(self._awake_until, time.monotonic() + MOVED_S)
+        self._hand, self._drawn = hand, drawn
 
     # -- callbacks ----------------------------------------------------------------------------------------------------------
 
@@ -149,12 +151,12 @@ class App:
 
     def build(self, scale: float) -> None:
         """Make every item, at this UI scale; what was there before is deleted."""
-        folded: dict[str, Any] = {}
+        folded = {tag: dpg.get_value(tag) for tag in dpg.get_aliases() if tag.startswith("section.")}
         if self.canvas is not None:
-            folded = {tag: dpg.get_value(tag) for tag in dpg.get_aliases() if tag.startswith("section.")}
             self.canvas.close()
-            for item in dpg.get_windows():  # all roots, the fonts and themes that each scale keeps among them
-                if dpg.get_item_type(item) not in ("mvAppItemType::mvFontRegistry", "mvAppItemType::mvTheme"):
+            for item in dpg.get_windows():  # all roots: fonts and themes, which each scale keeps, and the textures among them
+                kind = str(dpg.get_item_type(item))
+                if not kind.endswith(("::mvFontRegistry", "::mvTheme")) and dpg.get_item_alias(item) != screen.REGISTRY:
                     dpg.delete_item(item)
             if dpg.does_item_exist("keys"):
                 dpg.delete_item("keys")
@@ -169,9 +171,8 @@ class App:
             options = dict.fromkeys(("no_title_bar", "no_move", "no_resize", "no_bring_to_front_on_focus"), True)
             options |= dict.fromkeys(("no_scrollbar", "no_scroll_with_mouse"), zone != "left")
             dpg.add_window(tag=f"zone.{zone}", min_size=[1, 1], **options)  # bars are lower than dearpygui's least height
-        dpg.bind_item_theme("zone.status", self.theme.bar)
-        dpg.bind_item_theme("zone.tools", self.theme.bar)
-        dpg.bind_item_theme("zone.stage", self.theme.stage)
+        for zone, look in (("status", self.theme.bar), ("tools", self.theme.bar), ("stage", self.theme.stage)):
+            dpg.bind_item_theme(f"zone.{zone}", look)
         for edge in ("left", "right", "bottom"):
             dpg.add_viewport_drawlist(tag=f"edge.{edge}", front=True)
         self.canvas = Canvas(self, "zone.stage")
@@ -183,8 +184,7 @@ class App:
     def _panels(self) -> list[Callable[[], None]]:
         kinds = sorted((SOCKET.load(name) for name in SOCKET.working()), key=lambda kind: kind.order)
         updates: list[Callable[[], None]] = []
-        with dpg.tab_bar(parent="zone.right", tag="tabs"):
-            pass
+        dpg.add_tab_bar(parent="zone.right", tag="tabs")
         beside = [k for k in kinds if k.place == "bottom"]
         with dpg.group(parent="zone.bottom", horizontal=True, tag="bottom.row"):
             for kind in beside:
@@ -226,23 +226,7 @@ class App:
         if state == self._placed or W <= 0 or H <= 0:
             return
         self._placed = state
-        top, status, gap = px(MENU), px(STATUS), max(2, px(GAP) // 2)
-        low = H - status
-        shown = self.panels_shown
-        left = min(px(s.left), W // 3) if shown else 0
-        right = 0 if not shown or self.layout == "3d" else min(px(s.right), W // 3)
-        bottom = min(px(s.bottom), (low - top) // 2) if shown else 0
-        if shown and self.layout == "uv":
-            right = (W - left) * 3 // 5
-        rects = {
-            "left": (0, top, left - gap, low - top - px(RUN)),
-            "run": (0, low - px(RUN), left - gap, px(RUN)),
-            "right": (W - right + gap, top, right - gap, low - top),
-            "bottom": (left, low - bottom + gap, W - left - right, bottom - gap),
-            "status": (0, low, W, status),
-            "tools": (left, top, W - left - right, px(TOOLS)),
-            "stage": (left, top + px(TOOLS), W - left - right, low - bottom - top - px(TOOLS)),
-        }
+        rects, self._edges = zones(W, H, s, layout=self.layout, panels=self.panels_shown, px=px)
         for zone, (x, y, w, h) in rects.items():
             visible = w > 0 and h > 0
             dpg.configure_item(f"zone.{zone}", show=visible)
@@ -251,11 +235,6 @@ class App:
         room, total = rects["bottom"][2] - px(24), sum(self._beside.values())
         for tag, share in self._beside.items():
             dpg.configure_item(tag, width=max(1, round((room - px(8) * (len(self._beside) - 1)) * share / total)))
-        self._edges = {
-            "left": (left - gap, top, left, low) if left else None,
-            "right": (W - right, top, W - right + gap, low) if right and self.layout == "3d+uv" else None,
-            "bottom": (left, low - bottom, W - right, low - bottom + gap) if bottom else None,
-        }
         self.wake()
 
     def _drag_edges(self) -> None:
@@ -263,19 +242,18 @@ class App:
         x, y = dpg.get_mouse_pos(local=False)
         down, px = dpg.is_mouse_button_down(dpg.mvMouseButton_Left), self.theme.px
         reach = px(4)
-        for edge, rect in getattr(self, "_edges", {}).items():
-            near = rect is not None and rect[0] - reach <= x <= rect[2] + reach and rect[1] <= y <= rect[3]
-            near = near and (edge != "bottom" or rect[1] - reach <= y <= rect[3] + reach)
+        for edge in ("left", "right", "bottom"):
+            dpg.delete_item(f"edge.{edge}", children_only=True)
+        for edge, (x0, y0, x1, y1) in self._edges.items():
+            grown = reach if edge == "bottom" else 0
+            near = x0 - reach <= x <= x1 + reach and y0 - grown <= y <= y1 + grown
             over = near and not self.dialogs.open_name
             if over and dpg.is_mouse_button_double_clicked(dpg.mvMouseButton_Left):
                 self.settings = self.settings.changed(**{edge: getattr(Settings(), edge)})
             elif over and dpg.is_mouse_button_clicked(dpg.mvMouseButton_Left):
                 self._dragged = edge
-            dpg.delete_item(f"edge.{edge}", children_only=True)
-            if rect is not None:
-                lit = over or self._dragged == edge
-                colour = VERDIGRIS if lit else LINE
-                dpg.draw_rectangle(rect[:2], rect[2:], color=colour, fill=colour, parent=f"edge.{edge}", show=lit)
+            if over or self._dragged == edge:
+                dpg.draw_rectangle((x0, y0), (x1, y1), color=VERDIGRIS, fill=VERDIGRIS, parent=f"edge.{edge}")
         if self._dragged and not down:
             self._dragged = None
         if self._dragged:

@@ -78,11 +78,13 @@ def command(name: str) -> Command:
 
 def _toggle_run(app: App) -> None:
     session = app.session
-    {"running": session.pause, "preparing": session.pause, "paused": session.resume}.get(session.state, session.start)()
+    act = {"running": session.pause, "preparing": session.pause, "paused": session.resume}.get(session.state, session.start)
+    (session.resume if session.pausing else act)()
 
 
 def _run_words(app: App) -> str:
-    return {"running": "Pause", "preparing": "Pause", "paused": "Resume"}.get(app.session.state, "Start")
+    going = "Resume" if app.session.pausing else "Pause"
+    return {"running": going, "preparing": going, "paused": "Resume"}.get(app.session.state, "Start")
 
 
 def _undo_words(app: App) -> str:

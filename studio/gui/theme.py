@@ -129,8 +129,9 @@ class Theme:
             "ModalWindowDimBg": rgba("#0E0D0C", 150), "InputTextCursor": VERDIGRIS,
         }  # fmt: skip
         styles = {
-            "WindowPadding": (12, 8), "FramePadding": (8, 4), "ItemSpacing": (8, 8), "ItemInnerSpacing": (8, 4), "CellPadding": (4, 4),
-            "WindowRounding": (0,), "ChildRounding": (6,), "FrameRounding": (4,), "PopupRounding": (6,), "GrabRounding": (4,),
+            "WindowPadding": (12, 8), "FramePadding": (8, 4), "ItemSpacing": (8, 8), "ItemInnerSpacing": (8, 4),
+            "CellPadding": (4, 4), "WindowRounding": (0,), "ChildRounding": (6,), "FrameRounding": (4,),
+            "PopupRounding": (6,), "GrabRounding": (4,),
             "ScrollbarRounding": (6,), "TabRounding": (4,), "ScrollbarSize": (10,), "GrabMinSize": (10,), "IndentSpacing": (16,),
         }  # fmt: skip
         flat = ("WindowBorderSize", "ChildBorderSize", "FrameBorderSize", "TabBorderSize")
@@ -142,7 +143,8 @@ class Theme:
             for name in flat:
                 dpg.add_theme_style(getattr(dpg, f"mvStyleVar_{name}"), 0)
             dpg.add_theme_style(dpg.mvStyleVar_PopupBorderSize, 1)
-            for name, value in {"PlotBg": CHARCOAL, "FrameBg": PANEL, "PlotBorder": LINE, "AxisGrid": LINE, "LegendBg": PANEL}.items():
+            plots = {"PlotBg": CHARCOAL, "FrameBg": PANEL, "PlotBorder": LINE, "AxisGrid": LINE, "LegendBg": PANEL}
+            for name, value in plots.items():
                 dpg.add_theme_color(getattr(dpg, f"mvPlotCol_{name}"), value, category=dpg.mvThemeCat_Plots)
         with dpg.theme_component(dpg.mvCollapsingHeader, parent=theme):  # a section is no button: darker than what it holds
             dpg.add_theme_color(dpg.mvThemeCol_Header, CHARCOAL)

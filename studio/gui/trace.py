@@ -19,11 +19,13 @@ class Trace:
 
     def __init__(self, app: App) -> None:
         self._app, self._path, self._last = app, os.environ.get(VARIABLE), ""
+        self._frame = 0
 
     def update(self) -> None:
         """Write the state if it differs from the last one written."""
         if not self._path:
             return
+        self._frame += 1
         text = json.dumps(self._state(), sort_keys=True, default=str)
         if text != self._last:
             self._last = text
@@ -36,6 +38,7 @@ class Trace:
         app, session = self._app, self._app.session
         config = session.document.config
         return {
+            "frame": self._frame,
             "state": session.state,
             "iteration": session.pace.iteration,
             "mesh": session.mesh.name if session.mesh else None,

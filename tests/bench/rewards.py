@@ -130,7 +130,8 @@ def tables(found: list[dict[str, Any]]) -> str:
                 numbers = f"{before:.3f} | {after:.3f} | {gain.mean:+.3f} | {gain.low:+.3f} | {gain.share:+.1f} | {pace:.2f}"
                 lines.append(f"| {name} | {case['mesh']} | {numbers} |")
     names = sorted({n for row in cross.values() for n in row})
-    lines += ["", "How optimising one (rows) moves each other, in standard deviations of its untrained seeds, mean over meshes:", "",
+    said = "How optimising one (rows) moves each other, in standard deviations of its untrained seeds, mean over meshes:"
+    lines += ["", said, "",
               "| | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]  # fmt: skip
     for reward, row in cross.items():
         lines.append(f"| {reward} | " + " | ".join(f"{statistics.mean(row[n]):+.1f}" if n in row else "" for n in names) + " |")

@@ -196,7 +196,8 @@ class Window:
         def by(x: float, y: float, *, steps: int = 8) -> None:
             chain: list[Any] = []
             for i in range(1, steps + 1):
-                chain += ["mousemove", round(here[0] + x * i / steps), round(here[1] + y * i / steps), "sleep", 0.03]
+                to = (here[0] + x * i / steps, here[1] + y * i / steps)
+                chain += ["mousemove", *(max(0, round(at)) for at in to), "sleep", 0.03]
             here[0], here[1] = round(here[0] + x), round(here[1] + y)
             self._xdotool(*chain)
             self.beat()
@@ -290,9 +291,7 @@ class Window:
         return process.memory_info().rss, process.num_threads()
 
     def _xdotool(self, *words: object, check: bool = True) -> str:
-        done = subprocess.run(
-            ["xdotool", *map(str, words)], env=self._environment, capture_output=True, text=True, timeout=30
-        )
+        done = subprocess.run(["xdotool", *map(str, words)], env=self._environment, capture_output=True, text=True, timeout=30)
         assert done.returncode == 0 or not check, f"xdotool {words}: {done.stderr}"
         return done.stdout
 

@@ -14,7 +14,8 @@ import dearpygui.dearpygui as dpg
 
 from studio import rewards
 from studio.config import preset_names
-from studio.gui.app import RUN, STATUS, _arity
+from studio.gui.app import _arity
+from studio.gui.layout import RUN, STATUS
 from studio.gui.panels import SOCKET
 from studio.gui.theme import Theme
 from studio.pacing import Pace

@@ -87,7 +87,8 @@ def test_presets_and_rewards(window: Window) -> None:
     window.click("rewards.presets")
     window.wait(lambda s: "rewards.presets.mirrored" in s["items"])
     window.keep("presets")
-    window.does("preset", lambda: window.click("rewards.presets.mirrored", (0.3, 0.3)), says=lambda s: s["undo"], where=whole(window))
+    take = lambda: window.click("rewards.presets.mirrored", (0.3, 0.3))  # noqa: E731
+    window.does("preset", take, says=lambda s: s["undo"], where=whole(window))
     window.does("without it", lambda: window.key("ctrl+z"), says=lambda s: s["redo"], where=whole(window))
 
 

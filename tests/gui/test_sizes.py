@@ -56,3 +56,31 @@ def test_everything_has_its_place(project: Path, tmp_path: Path, size: tuple[int
             assert not outside(items, ("status.",), 0, size[0])
             low = {tag: r for tag, r in items.items() if tag.startswith(("run.", "status.")) and r[3] > size[1]}
             assert not low
+
+
+def test_a_first_window_lies_on_its_screen(project: Path, tmp_path: Path) -> None:
+    """All of it, although the screen is smaller than the window would like to be; its title bar has room above."""
+    screen = Screen(1280, 720)
+    window = Window(screen, tmp_path, (str(project),))
+    try:
+        window.wait(lambda s: s["items"], seconds=30)
+        left, top, right, bottom = window.lies()
+        assert 0 <= left < right <= 1280 and 30 <= top < bottom <= 720
+    finally:
+        window.kill()
+        screen.close()
+
+
+def test_sections_stay_folded_at_another_scale(project: Path, tmp_path: Path) -> None:
+    with opened(project, tmp_path, (1600, 1000), 1) as window:
+        for section in ("section.generator", "section.mesh"):
+            window.click(section)
+        window.wait(lambda s: "mesh.open" not in s["items"] and "generator.choice" in s["items"])
+        for scale in (1.5, 1.0):
+            window.key("ctrl+comma")
+            window.wait(lambda s: s["dialog"] == "preferences")
+            window.click(f"preferences.scale.{scale:g}")
+            window.wait(lambda s, scale=scale: s["scale"] == scale)
+            window.key("Escape")
+            window.wait(lambda s: not s["dialog"])
+            assert "mesh.open" not in window.state()["items"] and "generator.choice" in window.state()["items"]

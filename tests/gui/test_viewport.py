@@ -24,6 +24,8 @@ WIDTH, HEIGHT = 480, 360
 ORBIT_DEG = 240
 """A drag over the viewport's height turns so far."""
 PATIENCE_S = 40
+JUMP = 4.0
+"""Mean difference (of 255) from the picture before that a small turn of the mesh stays below."""
 MIDDLE = WIDTH // 2, HEIGHT // 2
 
 
@@ -131,6 +133,19 @@ def test_dragging_orbits_and_the_picture_becomes_fine(live: Stage) -> None:
     state = live.rest()
     assert state["shown"]["width"], state["shown"]["height"] == (WIDTH, HEIGHT)
     assert not state["turning"] and changed(picture, live.picture()) > 3_000
+
+
+def test_no_picture_jumps_when_a_drag_begins_or_ends(live: Stage) -> None:
+    """Pictures of the moving mesh are smaller: no frame shows one of them, or the full one, laid out as the other."""
+    live.ask("setattr(canvas._easel, '_pixel_s', 1e-5)")
+    live.rest()
+    plain, away = live.picture().astype(float), []
+    for press in ("mousedown", "mouseup", "mousedown", "mouseup"):
+        live.mouse("mousemove", *MIDDLE, press, 1, *(("mousemove_relative", 6, 0) if press == "mousedown" else ()))
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            away.append(float(np.abs(live.picture() - plain).mean()))
+    assert max(away) < JUMP, sorted({round(step, 1) for step in away})
 
 
 def test_nothing_is_drawn_when_nothing_changes(live: Stage) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio import resources
-from studio.config import parse, preset
 from studio.errors import StudioError
 from studio.gui import system
 from studio.gui.dialogs.about import About
@@ -19,7 +18,6 @@ from studio.gui.dialogs.export import Export
 from studio.gui.dialogs.notices import Error, Failure, Question, Recovery
 from studio.gui.dialogs.settings import Preferences
 from studio.gui.dialogs.sheet import Shortcuts
-from studio.session import PRESET, SAMPLE
 from studio.surface.mesh import SUFFIXES
 
 if TYPE_CHECKING:
@@ -153,7 +151,7 @@ class Dialogs:
     # -- File ---------------------------------------------------------------------------------------------------------------
 
     def new(self) -> None:
-        self._unless_unsaved(self._begin_anew)
+        self._unless_unsaved(self.app.session.new)
 
     def quit(self) -> None:
         self._unless_unsaved(self.app.quit)
@@ -210,13 +208,6 @@ class Dialogs:
         folder = self.folders.get(title, beside)
         return folder if folder.is_dir() else Path.home()
 
-    def _begin_anew(self) -> None:
-        session = self.app.session
-        session.edit(parse(preset(PRESET)), key="new project")
-        session.commit()
-        session.path = None
-        session.open_sample(SAMPLE)
-
     def _save(self, path: Path, then: Callable[[], Any]) -> None:
         self.app.session.save(path)
         then()
@@ -224,12 +215,12 @@ class Dialogs:
     def _unless_unsaved(self, act: Callable[[], Any]) -> None:
         """Do it; when work was not saved, ask first."""
         session = self.app.session
-        if not (session.dirty and (session.path or session.film or session.can_undo)):
+        if not session.unsaved:
             act()
             return
         name = f"'{session.path.name}' has changes that were" if session.path else "This work was"
         answers = [
-            ("Don't save", "Go on; the changes since the last save are lost.", act),
+            ("Don't save", "Go on; the changes since the last save are lost.", lambda: (session.forget(), act())),
             ("Save", "Save the project, then go on.", lambda: self.save(act)),
         ]
         self._show(Question(self, "Save the project first?", f"{name} not saved.", answers))

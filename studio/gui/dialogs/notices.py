@@ -137,7 +137,7 @@ class Recovery(Dialog):
 
     def fill(self) -> None:
         when = ago(time.time() - self._path.stat().st_mtime) if self._path.exists() else "some time ago"
-        self.text(f"The studio ended {when} without being closed. What was not saved then was kept.")
+        self.text(f"The studio ended {when}, before this work was saved. It was kept.")
         self.text("Restore it to go on where you were.", dim=True)
 
     def buttons(self) -> list[Button]:

@@ -31,6 +31,7 @@ BUTTON = {
     "preparing": "⏸   Pause",
     "running": "⏸   Pause",
     "paused": "▶   Resume",
+    "pausing": "Pausing …",
     "stopping": "Stopping …",
 }
 DOT = "  ·  "
@@ -66,7 +67,7 @@ def saying(state: str, now: Pace, *, counts: bool) -> tuple[str, str]:
     """Two short lines about a run: where it is, and how fast."""
     told = counts and (now.step, now.total) == (now.iteration, now.iterations)  # the same numbers twice say nothing
     stage = now.stage[:1].upper() + now.stage[1:] or "Preparing"
-    where = [state.capitalize()] if state in ("paused", "stopping") else []
+    where = [state.capitalize()] if state in ("pausing", "paused", "stopping") else []
     where += [f"Iteration {now.iteration}/{now.iterations}"] if counts and now.iterations else []
     where += [f"{stage} {now.step}/{now.total}" if now.total and not told else stage]
     left = f"{duration(now.eta_s)} left" if now.eta_s is not None and state != "stopping" else ""
@@ -112,11 +113,12 @@ class _Run:
         if state == self._seen or not measurable(self._app):
             return
         self._seen = state
+        said = "pausing" if session.pausing else session.state
         active = session.state in ("preparing", "running", "paused", "stopping")
         narrow = wide < px(NARROW)
         small = px(ICON if narrow else SMALL)
         sizes = {"start": wide - px(24) - 2 * (small + px(GRID)), "step": small, "stop": small}
-        labels = {"start": BUTTON[session.state], "step": "⏭" if narrow else "⏭  Step", "stop": "■" if narrow else "■  Stop"}
+        labels = {"start": BUTTON[said], "step": "⏭" if narrow else "⏭  Step", "stop": "■" if narrow else "■  Stop"}
         for tag, name in COMMANDS.items():
             dpg.configure_item(f"run.{tag}", width=sizes[tag], label=labels[tag], enabled=command(name).enabled(self._app))
         for tag in ("done", "where", "pace", "pending"):
@@ -126,7 +128,7 @@ class _Run:
             counts = session.document.config.trainer.follows_rewards
             dpg.set_value("run.progress", progress(session.pace, counts=counts))
             small = self._app.theme.small
-            lines = *saying(session.state, session.pace, counts=counts), waiting(session.pending())
+            lines = *saying(said, session.pace, counts=counts), waiting(session.pending())
             for tag, line in zip(("where", "pace", "pending"), lines, strict=True):
                 dpg.set_value(f"run.{tag}", fitted(line, wide - px(24), lambda text: dpg.get_text_size(text, font=small)[0]))
         else:
