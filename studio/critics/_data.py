@@ -10,4 +10,4 @@ DATA = Path(__file__).parent / "data"
 def missing(name: str) -> str | None:
     """Why the bundled critic of this name cannot be built, in a sentence; None when its weights are there."""
     there = (DATA / name / "weights.safetensors").is_file()
-    return None if there else "It has no weights yet: this version of the studio ships none for it."
+    return None if there else "this version of the studio ships no weights for it yet."
