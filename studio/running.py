@@ -115,7 +115,6 @@ class Running:
         while self._after is not None and not self._after.join(0.1):
             yield Seen("waiting for the last run to end", 0, 1, 0.1)
         self._after = None
-        import torch
 
         from studio.run import run
 
@@ -147,8 +146,8 @@ class Running:
             raise
         finally:
             steps.close()
-            if where.type == "cuda":
-                torch.cuda.empty_cache()  # other programs may need it while this one only shows
+            del steps
+            device.give_memory_back(where)  # other programs may need it while this one only shows
 
     def _note(self, progress: Progress) -> bool:
         """Leave what this moment brought where the window finds it; True when an iteration ended."""

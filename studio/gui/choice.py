@@ -36,12 +36,6 @@ def is_open() -> bool:
     return any(dpg.does_item_exist(item) and dpg.is_item_visible(item) for item in _lists)
 
 
-def close() -> None:
-    """Close the list that hangs open; nothing is chosen."""
-    for item in filter(dpg.does_item_exist, _lists):
-        dpg.configure_item(item, show=False)
-
-
 class Choice:
     """A button that opens a list. The entries are asked for when it is opened, so that reasons are never old."""
 

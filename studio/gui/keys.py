@@ -49,6 +49,7 @@ class Keys:
         self._down: set[int] = set()
         self._holding = False
         self._fields: list[int] = []
+        self._combos: list[int] = []
         self._newest = 0
         self._looked = 0.0
         self.editing = False
@@ -78,10 +79,13 @@ class Keys:
     def _look(self) -> None:
         self._looked = time.monotonic()
         items = dpg.get_all_items()
-        new = [item for item in items if item > self._newest and dpg.get_item_type(item) == "mvAppItemType::mvInputText"]
+        new = [(item, dpg.get_item_type(item)) for item in items if item > self._newest]
         self._newest = max(items)
         self._fields = [item for item in self._fields if dpg.does_item_exist(item)]
-        self._fields += [item for item in new if dpg.get_item_configuration(item)["multiline"]]
+        texts = [item for item, kind in new if kind == "mvAppItemType::mvInputText"]
+        self._fields += [item for item in texts if dpg.get_item_configuration(item)["multiline"]]
+        self._combos = [item for item in self._combos if dpg.does_item_exist(item)]
+        self._combos += [item for item, kind in new if kind == "mvAppItemType::mvCombo"]
 
     def _hold(self, on: bool) -> None:
         self._holding = on
@@ -100,7 +104,7 @@ class Keys:
             "shift": dpg.is_key_down(dpg.mvKey_ModShift),
             "alt": dpg.is_key_down(dpg.mvKey_ModAlt),
         }
-        if code in CODES["Esc"] and (menu.is_open() or choice.is_open()):
+        if code in CODES["Esc"] and (menu.is_open() or choice.is_open() or any(map(_hangs_open, self._combos))):
             choice.close()
             self.leave_fields()
         elif code in CODES[HOLD_BEFORE] and not any(held.values()):
@@ -119,6 +123,12 @@ class Keys:
 
 def _active(item: int | str) -> bool:
     return bool(item) and dpg.does_item_exist(item) and bool(dpg.get_item_state(item).get("active"))
+
+
+def _hangs_open(combo: int | str) -> bool:
+    """Whether a combo shows its list: dearpygui then gives it a width, but no height."""
+    width, height = dpg.get_item_state(combo).get("rect_size", (0, 0)) if dpg.does_item_exist(combo) else (0, 0)
+    return width > 0 and height == 0
 
 
 def table(navigation: str) -> dict[int, list[tuple[Chord, Command]]]:

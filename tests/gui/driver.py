@@ -85,11 +85,13 @@ class Window:
 
     def beat(self, frames: int = 2) -> None:
         """Let the window draw so many frames: what a hand does faster than that, nobody sees."""
-        if "frame" not in (state := self.state()):
-            time.sleep(0.06 * frames)
-            return
-        last = state["frame"] + frames
-        self.wait(lambda s: s["frame"] >= last, what="the next frame")
+        end, last = time.monotonic() + 10, 0
+        while self.process.poll() is None:  # what was done may have closed the window
+            now = json.loads(self._trace.read_text(encoding="utf-8"))["frame"]
+            if now >= (last := last or now + frames):
+                return
+            assert time.monotonic() < end, f"no frame in 10 s\n{self.log()}"
+            time.sleep(0.01)
 
     def settle(self, seconds: float = 3.0) -> None:
         """Wait until two pictures in a row are the same, at most so long."""

@@ -135,6 +135,11 @@ def test_escape_closes_an_open_list_and_nothing_else(window: Window) -> None:
     window.key("Escape")
     state = window.wait(lambda s: not listed(s), what="the list's end")
     assert state["state"] in ("preparing", "running")
+    window.click("tools.channel")
+    window.wait(lambda s: "tools.channel" not in s["items"], what="a list that covers its combo")
+    window.key("Escape")
+    state = window.wait(lambda s: "tools.channel" in s["items"], what="the combo's list's end")
+    assert state["state"] in ("preparing", "running")
     window.key("Escape")
     window.wait(lambda s: s["state"] in ("idle", "done"), what="the run's end")
 

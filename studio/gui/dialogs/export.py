@@ -170,7 +170,7 @@ class Export(Dialog):
         if not name:
             raise StudioError("The file has no name yet.", "Type a name for it.")
         if not self._folder.is_dir():
-            raise StudioError(f"The folder '{self._folder}' does not exist.", "Choose another one with Browse….")
+            raise StudioError(f"The folder '{self._folder}' does not exist.", "Press Browse… and choose another one.")
         path = self._folder / name
         if path.suffix.lower() != self._suffix():
             path = path.with_name(path.name + self._suffix())
