@@ -123,6 +123,7 @@ def test_long_words_end_in_an_ellipsis() -> None:
 
 def test_every_channel_has_a_name_of_its_own() -> None:
     assert len({named(c) for c in CHANNELS}) == len(CHANNELS)
+    assert named("lora_reward") == "LoRA reward" and named("base_color") == "Base color"
 
 
 # -- tools --------------------------------------------------------------------------------------------------------------------

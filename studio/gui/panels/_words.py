@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-NAMES = {"uv_checker": "UV checker", "material": "Material"}
+NAMES = {"uv_checker": "UV checker", "lora_reward": "LoRA reward"}
 STATES = {
     "idle": "Ready",
     "preparing": "Preparing",
