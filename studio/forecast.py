@@ -68,7 +68,7 @@ def forecast(config: Config) -> Forecast:
         total += 2 * config.held_out * paint
     first = t.prepare_s + t.step_s
     memory = int(t.memory_bytes)
-    text = f"First colours in about {_said(first)}, all in about {_said(total)}, {memory / 1e9:.1f} GB of memory."
+    text = f"First colours in about {_said(first)}, all in about {_said(total)}, {memory / 2**30:.1f} GiB of memory."
     return Forecast(first, total, memory, text, learned)
 
 

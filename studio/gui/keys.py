@@ -105,7 +105,6 @@ class Keys:
             "alt": dpg.is_key_down(dpg.mvKey_ModAlt),
         }
         if code in CODES["Esc"] and (menu.is_open() or choice.is_open() or any(map(_hangs_open, self._combos))):
-            choice.close()
             self.leave_fields()
         elif code in CODES[HOLD_BEFORE] and not any(held.values()):
             if not repeated and not self.editing:

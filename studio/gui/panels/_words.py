@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-NAMES = {"uv_checker": "UV checker", "material": "Material"}
+NAMES = {"uv_checker": "UV checker", "lora_reward": "LoRA reward"}
 STATES = {
     "idle": "Ready",
     "preparing": "Preparing",
@@ -55,7 +55,7 @@ def number(value: float) -> str:
     size = abs(value)
     if size >= 1e4 or 0 < size < 1e-3:
         return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{value:.3f}" if size < 10 else f"{value:.1f}"
+    return (f"{value:.3f}" if size < 10 else f"{value:.1f}").replace("-", "−")
 
 
 def fitted(text: str, room: float, measure: Callable[[str], float]) -> str:

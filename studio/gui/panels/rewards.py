@@ -228,7 +228,7 @@ class _Row:
             ends = [(px(x), px(SPARK_TALL) / 2) for x in (NUMBER + 4, SPARK)]
             dpg.draw_line(*ends, color=FIELD, thickness=px(1), parent=where)
             return
-        text, small = number(values[-1]).replace("-", "−"), self._app.theme.small
+        text, small = number(values[-1]), self._app.theme.small
         wide = dpg.get_text_size(text, font=small)[0]
         dpg.draw_text((px(NUMBER) - wide - px(4), px(5)), text, color=ASH, size=px(SMALL_PX), parent=where)
         inset = px(4)
