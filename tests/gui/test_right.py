@@ -112,7 +112,7 @@ def test_numbers_are_short_and_have_units() -> None:
     assert [pace(p) for p in (0, 2.43, 0.5)] == ["", "2.4 it/s", "2.0 s/it"]
     assert memory(0, 0) == "" and memory(2**30, 0) == "1.0 GiB" and memory(2**30, 2**32) == "1.0 / 4.0 GiB"
     assert exposure(0.5) == "+0.5 EV" and exposure(-2) == "-2.0 EV"
-    assert [number(x) for x in (0, 0.7131, −12.34, 2.1e-4, 3.2e5)] == ["0.000", "0.713", "-12.3", "2.1e-4", "3.2e5"]
+    assert [number(x) for x in (0, 0.7131, -12.34, 2.1e-4, 3.2e5)] == ["0.000", "0.713", "−12.3", "2.1e-4", "3.2e5"]
 
 
 def test_long_words_end_in_an_ellipsis() -> None:
