@@ -31,12 +31,9 @@ objective
 trainers recover
 config
 reward_views stages ground
-run document forecast
-problem recent
+run document
 project
-job running autosave
-pacing
-editing painting showing filing
+job
 session batch doctor console
 gui
 __main__

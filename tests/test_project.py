@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from studio import archive, files, project, recent, resources
+from studio import archive, files, project, resources
 from studio.__main__ import main
-from studio.autosave import Autosave
 from studio.config import parse
 from studio.document import Document
 from studio.errors import MeshError, OutputError, StudioError
 from studio.project import Project, load, opened, save
+from studio.session import recent
+from studio.session.autosave import Autosave
 from studio.surface.mesh import Mesh
 from studio.surface.mesh import load as load_mesh
 from studio.texture import Texture

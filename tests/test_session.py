@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 import torch
 
-from studio import ground, painting
+from studio import ground
 from studio.config import Config, parse
 from studio.document import Document, History
 from studio.errors import StudioError
-from studio.problem import out_of_memory, problem
 from studio.rewards import palette
-from studio.session import Session
+from studio.session import Session, painting
+from studio.session.problem import out_of_memory, problem
 from studio.surface.mesh import Mesh
 from tests.meshes import uv_sphere
 

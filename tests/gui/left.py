@@ -18,8 +18,8 @@ from studio.gui.app import _arity
 from studio.gui.layout import RUN, STATUS
 from studio.gui.panels import SOCKET
 from studio.gui.theme import Theme
-from studio.pacing import Pace
 from studio.session import Session
+from studio.session.pacing import Pace
 from studio.surface.health import health
 from tests.meshes import two_set_box
 

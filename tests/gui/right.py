@@ -15,11 +15,11 @@ import numpy as np
 
 from studio.camera import Camera
 from studio.config import Config
-from studio.filing import Task
 from studio.film import Moment
 from studio.gui.panels import SOCKET
 from studio.gui.theme import Theme
-from studio.pacing import Pace
+from studio.session.filing import Task
+from studio.session.pacing import Pace
 from studio.shot import Shot
 from studio.surface.health import health
 from tests.meshes import two_set_box

@@ -20,7 +20,7 @@ from studio.gui.panels import _swatches, _thumbnails, mesh, prompt, training
 from studio.gui.panels._part import entries, waiting
 from studio.gui.panels.rewards import POINTS, colour, sparkline
 from studio.gui.panels.run import progress, saying
-from studio.pacing import Pace
+from studio.session.pacing import Pace
 from tests.gui.screen import Screen, why_not
 from tests.meshes import quad, two_set_box
 

@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from studio.config import Config
-from studio.forecast import Timing
-from studio.running import Seen
+from studio.session.forecast import Timing
+from studio.session.running import Seen
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 
 from studio.desk import Desk
 from studio.film import Film, Moment
-from studio.problem import Problem, problem
 from studio.progress import PAINTED
-from studio.running import Running
+from studio.session.problem import Problem, problem
+from studio.session.running import Running
 from studio.store import Store
 
 if TYPE_CHECKING:

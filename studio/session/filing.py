@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from studio import exporters, job, recent
-from studio.autosave import Autosave
+from studio import exporters, job
 from studio.config import Config
 from studio.desk import Desk
 from studio.document import Document
 from studio.errors import StudioError
 from studio.job import Outputs
 from studio.project import Project
+from studio.session import recent
+from studio.session.autosave import Autosave
 
 if TYPE_CHECKING:
     from studio.progress import Result

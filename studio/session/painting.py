@@ -9,14 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from studio import document as edits
-from studio import forecast as forecasts
 from studio.config import Config
 from studio.desk import Desk
 from studio.errors import StudioError
 from studio.film import Film
-from studio.forecast import Forecast
-from studio.pacing import Pace, Pacer
-from studio.running import Running, Seen, continuation
+from studio.session import forecast as forecasts
+from studio.session.forecast import Forecast
+from studio.session.pacing import Pace, Pacer
+from studio.session.running import Running, Seen, continuation
 from studio.store import Store
 from studio.surface.unwrap import needs_unwrap
 from studio.worker import Worker

@@ -17,17 +17,17 @@ from studio import project as project_files
 from studio.config import Config, parse, preset
 from studio.desk import Desk
 from studio.document import Document, History
-from studio.editing import Editing
-from studio.filing import Filing, Task
 from studio.film import Moment
-from studio.forecast import Forecast
 from studio.job import Outputs
-from studio.painting import Pace, Painting, State
-from studio.problem import Problem
 from studio.progress import PAINTED
 from studio.project import Project
-from studio.running import Running, thumbnail
-from studio.showing import Showing
+from studio.session.editing import Editing
+from studio.session.filing import Filing, Task
+from studio.session.forecast import Forecast
+from studio.session.painting import Pace, Painting, State
+from studio.session.problem import Problem
+from studio.session.running import Running, thumbnail
+from studio.session.showing import Showing
 
 if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
