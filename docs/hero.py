@@ -24,9 +24,10 @@ sys.path.insert(0, str(ROOT))
 
 from tests.gui.driver import Window  # noqa: E402
 from tests.gui.screen import Screen  # noqa: E402
+from tests.gui.steps import column  # noqa: E402
 
 OUT = Path(__file__).with_suffix(".webp")
-SCREEN = 1280, 800
+SCREEN = 1440, 900
 SHOWN = 960, 600
 SHOT_S, WAIT_S, FRAME_MS = 0.12, 2.0, 90
 LARGEST = 4_000_000
@@ -93,6 +94,7 @@ def act(window: Window, camera: Camera, *, iterations: int) -> None:
     time.sleep(1.0)
     turn((150, 0), (-150, 10))
     until(4)
+    window.reveal("rewards.symmetry.weight", column(window))
     left, _, right, _ = window.rect("rewards.symmetry.weight")
     with window.dragging("rewards.symmetry.weight", WEIGHT) as by:
         by((right - left) * 0.38, 0, steps=14)
