@@ -218,10 +218,11 @@ def test_an_output_that_cannot_be_written(cube: Path, tmp_path: Path, capsys: py
 
 
 def test_the_program_itself(tmp_path: Path) -> None:
-    """Started as a process on a console that knows no umlauts: the window's absence is one sentence and exit code 2."""
-    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
-    ended = subprocess.run([sys.executable, "-m", "studio"], capture_output=True, env=environment, timeout=60)
-    assert ended.returncode == 2 and b"studio bake" in ended.stderr and ended.stdout == b""
+    """Started as a process on a console that knows no umlauts: without a display it says what to do, with exit code 2."""
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0", "DISPLAY": ""}
+    if sys.platform == "linux":
+        ended = subprocess.run([sys.executable, "-m", "studio"], capture_output=True, env=environment, timeout=60)
+        assert ended.returncode == 2 and b"studio bake" in ended.stderr and ended.stdout == b""
     missing = [sys.executable, "-m", "studio", "doctor", str(tmp_path / "наст\u00f6l.glb")]
     ended = subprocess.run(missing, capture_output=True, env=environment, timeout=60)
     assert ended.returncode == 2 and b"Traceback" not in ended.stderr
