@@ -86,8 +86,6 @@ def act(window: Window, camera: Camera, *, iterations: int) -> None:
     window.key("ctrl+a")
     window.type(PROMPT)
     window.key("Return")
-    window.reveal("rewards.palette.weight", column(window))
-    window.click("rewards.palette.weight", NOTHING)  # the colours are to stay as the prompt has them
     window.click("run.start")
     texture = window.state()["texture_id"]
     camera.busy = False
@@ -112,9 +110,9 @@ def act(window: Window, camera: Camera, *, iterations: int) -> None:
     time.sleep(1.2)
 
 
-PROMPT = "zebra"
-WEIGHT, NOTHING = (0.625, 0.5), (0.5, 0.5)
-"""Where the grip of a slider is at the weight that symmetry begins with, and at 0, as fractions of the slider."""
+PROMPT = "green camouflage"
+WEIGHT = 0.625, 0.5
+"""Where the slider's grip is at first, as a fraction of the slider."""
 
 
 def film(shots: list[Image.Image], out: Path) -> None:
