@@ -238,6 +238,18 @@ def test_a_run_from_start_to_end(sphere: Path, sessions: Callable[..., Session])
     assert session.dirty
 
 
+def test_an_errand_is_run_at_once_and_delivered(sphere: Path, sessions: Callable[..., Session], tmp_path: Path) -> None:
+    """As `studio demo` does it in the window: asset, contact sheet and report, where they were asked for."""
+    from studio.job import Outputs
+
+    outputs = Outputs(tmp_path / "ball.glb", report=tmp_path / "report.json", sheet=tmp_path / "sheet.png")
+    session = sessions(None)
+    session.run((sphere, parse({"held_out": 2, "iterations": 1}, base=parse(SMALL)), outputs))
+    until(session, lambda: bool(session.tasks) and session.tasks[-1].state in ("done", "failed"), seconds=120)
+    assert session.tasks[-1].state == "done" and session.state == "done" and session.config.prompt == "red stripes"
+    assert all(path.stat().st_size > 100 for path in (outputs.asset, outputs.report, outputs.sheet) if path)
+
+
 def test_colours_appear_while_denoising(sphere: Path, sessions: Callable[..., Session]) -> None:
     session = sessions(sphere, generator={"steps": 6}, iterations=1)
     first = session.texture_id
