@@ -39,8 +39,8 @@ class Samples:
         chosen = torch.from_numpy(texels).to(atlas.device)
         face = atlas.face.flatten()[chosen].long()
         weight = atlas.bary.reshape(-1, 3)[chosen]
-        self.points = torch.einsum("nk,nkc->nc", weight, atlas.corners.position[face]).cpu().numpy().astype(np.float64)
-        self.normals = atlas.corners.geometric_normal[face].cpu().numpy().astype(np.float64)
+        self._points = torch.einsum("nk,nkc->nc", weight, atlas.corners.position[face]).cpu().numpy().astype(np.float64)
+        self._normals = atlas.corners.geometric_normal[face].cpu().numpy().astype(np.float64)
         self._occlusion = Occlusion(mesh)
         self.cameras = tuple(looking_along(d) for d in sphere_directions())
         self.facing = self.see(self.cameras)
@@ -49,18 +49,18 @@ class Samples:
 
     def see(self, cameras: Sequence[Camera]) -> np.ndarray:
         """[V, n] float32: the cosine at which each camera sees each sample, 0 where it does not."""
-        towards = np.array([self._directions(c) for c in cameras]).reshape(len(cameras), *self.points.shape)
-        cosine = (towards * self.normals).sum(-1).astype(np.float32)
+        towards = np.array([self._directions(c) for c in cameras]).reshape(len(cameras), *self._points.shape)
+        cosine = (towards * self._normals).sum(-1).astype(np.float32)
         cosine[cosine <= MIN_COSINE] = 0
         view, sample = np.nonzero(cosine)
-        blocked = self._occlusion.blocked(self.points[sample], self.normals[sample], towards[view, sample])
+        blocked = self._occlusion.blocked(self._points[sample], self._normals[sample], towards[view, sample])
         cosine[view[blocked], sample[blocked]] = 0
         return cosine
 
     def _directions(self, camera: Camera) -> np.ndarray:
         if camera.orthographic:
-            return np.broadcast_to(camera.direction(), self.points.shape)
-        towards = camera.position() - self.points
+            return np.broadcast_to(camera.direction(), self._points.shape)
+        towards = camera.position() - self._points
         return towards / np.linalg.norm(towards, axis=1, keepdims=True)
 
 

@@ -102,8 +102,7 @@ class App:
         self._arrange()
         for update in self._updates:
             self._guarded(update)
-        dialogs_now = self.dialogs
-        self._guarded(dialogs_now.update)
+        self._guarded(self.dialogs.update)
         trace.update()
         dpg.render_dearpygui_frame()
         if self._rebuild is not None:
@@ -134,7 +133,7 @@ class App:
             callback, *given = job
             if callback is None:
                 continue
-            self._awake_until = time.monotonic() + AWAKE_S
+            self.wake()
             self._guarded(callback, *given[: _arity(callback)])
 
     def _guarded(self, call: Callable[..., Any], *given: Any) -> None:

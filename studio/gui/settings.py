@@ -25,8 +25,6 @@ class Settings:
     right: int = 328
     bottom: int = 200
     navigation: str = "default"
-    toured: bool = False
-    """True once the first-start hints were seen."""
 
     @staticmethod
     def path() -> Path:

@@ -70,8 +70,6 @@ class Patches(nn.Module):
         size = texel_size(atlas)
         self.radius = max(radius, TEXELS * size)
         """Of the windows, in work units."""
-        self.cells = 0
-
         fine = _Pool(chart, position, normal, covered, self.radius * CELL)
         site = _Pool(chart, position, normal, covered, self.radius * SPACING)
         k = min(MOST, len(fine.area))
@@ -93,6 +91,7 @@ class Patches(nn.Module):
         fit = np.einsum("pij,pkj->pki", inverse, flat) * (weight * fits[:, None])[..., None]
         stands_for = site.area * fits
         self.cells = len(fine.area)
+        """M."""
         order = np.argsort(fine.of, kind="stable")  # neighbours in memory are pooled together
         of, covered = fine.of[order], covered[order]
         constants = {

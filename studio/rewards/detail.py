@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Detail(Reward):
-    """r = Σ a·σ/(σ + ½) − speckle · Σ a·ν over windows of the surface, a their area.
+    """r = Σ a·σ/(σ + h) − speckle · Σ a·ν over windows of the surface, a their area.
 
     σ is the contrast of a band of sizes: the standard deviation of small cells' mean colours within a window several times their
-    size, less what their grain leaves in the means (½ stands for the contrast that counts as half). ν is the deviation of single
-    texels within cells: what is finer than the band is grain, which a sharp picture has little of.
+    size, less what their grain leaves in the means; h is the contrast that counts as half (`_contrast.HALF`). ν is the deviation
+    of single texels within cells: what is finer than the band is grain, which a sharp picture has little of.
     """
 
     description = "Asks for fine, sharp structure everywhere, without grain."

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ImageGrab, features
 
+ROOT = Path(__file__).resolve().parents[2]
 CHANGED = 12
 """A pixel has changed when one of its channels differs by more than this (of 255)."""
 
@@ -79,3 +83,17 @@ def changed(before: np.ndarray, after: np.ndarray) -> int:
     if before.shape != after.shape:
         return max(before.shape[0] * before.shape[1], after.shape[0] * after.shape[1])
     return int((np.abs(before.astype(int) - after.astype(int)).max(-1) > CHANGED).sum())
+
+
+def told_by(module: str, width: int, height: int, *, home: Path) -> Any:
+    """What a module that opens a window prints as its last line of JSON, on a screen of its own."""
+    screen = Screen(width, height)
+    own = {"DISPLAY": screen.name, "PATINA_HOME": str(home), "OMP_WAIT_POLICY": "PASSIVE"}
+    own |= dict.fromkeys(("OMP_NUM_THREADS", "LP_NUM_THREADS"), "1")
+    try:
+        command = [sys.executable, "-m", module]
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.splitlines()[-1])
+    finally:
+        screen.close()

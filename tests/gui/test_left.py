@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,10 +16,9 @@ from studio.gui.panels._part import entries, waiting
 from studio.gui.panels.rewards import POINTS, colour, sparkline
 from studio.gui.panels.run import progress, saying
 from studio.session.pacing import Pace
-from tests.gui.screen import Screen, why_not
+from tests.gui.screen import told_by, why_not
 from tests.meshes import quad, two_set_box
 
-ROOT = Path(__file__).resolve().parents[2]
 WORDS = Words(("blue", "and", "stripes"), (("velvet", "violet"), ("xyz", None)), ("stripes",))
 
 
@@ -32,19 +26,10 @@ WORDS = Words(("blue", "and", "stripes"), (("velvet", "violet"), ("xyz", None)),
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if reason := why_not():
         pytest.skip(reason)
-    screen = Screen(1024, 1440)
-    own = {"DISPLAY": screen.name, "PATINA_HOME": str(tmp_path_factory.mktemp("home"))}
-    own |= {"OMP_NUM_THREADS": "1", "LP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    try:
-        command = [sys.executable, "-m", "tests.gui.left"]
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr[-3000:]
-        yield json.loads(done.stdout.splitlines()[-1])
-    finally:
-        screen.close()
+    return told_by("tests.gui.left", 1024, 1440, home=tmp_path_factory.mktemp("home"))
 
 
 @pytest.mark.gui

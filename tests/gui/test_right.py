@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
-import os
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +17,17 @@ from studio.gui.panels._flat import Look
 from studio.gui.panels._words import duration, exposure, fitted, memory, named, number, pace
 from studio.shot import CHANNELS
 from studio.surface.mesh import Mesh
-from tests.gui.screen import Screen, why_not
+from tests.gui.screen import told_by, why_not
 from tests.meshes import cube, quad, two_set_box
-
-ROOT = Path(__file__).resolve().parents[2]
-
 
 # -- in a window --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def shown() -> Iterator[dict[str, Any]]:
+def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if reason := why_not():
         pytest.skip(reason)
-    screen = Screen(2560, 1440)
-    own = {"DISPLAY": screen.name, "OMP_NUM_THREADS": "1", "LP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    try:
-        command = [sys.executable, "-m", "tests.gui.right"]
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr[-3000:]
-        yield json.loads(done.stdout.splitlines()[-1])
-    finally:
-        screen.close()
+    return told_by("tests.gui.right", 2560, 1440, home=tmp_path_factory.mktemp("home"))
 
 
 @pytest.mark.gui

@@ -56,8 +56,6 @@ class Preferences(Dialog):
             dpg.add_spacer(width=self.theme.px(136))
             dpg.add_text("", tag="preferences.about", wrap=self.inner() - self.theme.px(136))
             dpg.bind_item_theme("preferences.about", self.theme.dim)
-        with self.theme.row("First-start hints", "The short tour that new users see.", width=136):
-            self.theme.button("Show them again", "Show the hints at the next start.", self._tour, tag="preferences.tour")
 
     def buttons(self) -> list[Button]:
         return [Button("close", "Close", "Back to work.", self.close)]
@@ -67,7 +65,7 @@ class Preferences(Dialog):
 
     def update(self) -> None:
         settings = self.app.settings
-        state = (settings.scale, settings.navigation, settings.toured)
+        state = (settings.scale, settings.navigation)
         if state == self._drawn:
             return
         self._drawn = state
@@ -76,7 +74,6 @@ class Preferences(Dialog):
         for name in NAVIGATION:
             self._mark(f"preferences.navigation.{name}", settings.navigation == name)
         dpg.set_value("preferences.about", NAVIGATION[settings.navigation][1])
-        dpg.configure_item("preferences.tour", enabled=settings.toured)
 
     def _mark(self, item: str, on: bool) -> None:
         dpg.bind_item_theme(item, self.theme.chosen if on else 0)
@@ -87,6 +84,3 @@ class Preferences(Dialog):
 
     def _navigate(self, name: str) -> None:
         self.app.settings = self.app.settings.changed(navigation=name)
-
-    def _tour(self) -> None:
-        self.app.settings = self.app.settings.changed(toured=False)
