@@ -81,5 +81,5 @@ def test_the_sheet_of_a_run(monkeypatch, tmp_path, held_out):
 
 def test_words_of_several_lines_or_with_control_characters_are_one_line() -> None:
     row = sheet.Row("Seed\t0", [torch.zeros(3, 4, 4)])
-    pages = [sheet.compose(title, [sheet.Heading("A")], [row]) for title in ('red\n\tblue \x1b[31m', 'red blue ?[31m')]
+    pages = [sheet.compose(title, [sheet.Heading("A")], [row]) for title in ("red\n\tblue \x1b[31m", "red blue ?[31m")]
     assert pages[0].tobytes() == pages[1].tobytes()

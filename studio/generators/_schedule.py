@@ -26,9 +26,7 @@ def trailing(steps: int) -> list[float]:
     return [1 - i / steps for i in range(steps + 1)]
 
 
-def ddim(
-    x: Tensor, x0: Tensor, *, now: float, then: float, eta: float, noise: Tensor | None, shift: float = SHIFT
-) -> Tensor:
+def ddim(x: Tensor, x0: Tensor, *, now: float, then: float, eta: float, noise: Tensor | None, shift: float = SHIFT) -> Tensor:
     """x at time `then` from x at time `now` and the predicted clean x0 (DDIM, eq. 12 and 16)."""
     if then <= 0:
         return x0

@@ -205,7 +205,7 @@ class App:
     # -- layout -------------------------------------------------------------------------------------------------------------
 
     def set_layout(self, layout: Layout) -> None:
-        """"3d+uv" (F1), "3d" (F2) or "uv" (F3)."""
+        """ "3d+uv" (F1), "3d" (F2) or "uv" (F3)."""
         self.layout = layout
         if layout != "3d" and dpg.does_item_exist("tab.atlas"):
             dpg.set_value("tabs", "tab.atlas")

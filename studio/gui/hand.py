@@ -117,6 +117,7 @@ class Hand:
             canvas.turn_environment(right / height * ORBIT_DEG)
 
     def _end(self, at: tuple[float, float]) -> None:
+        self._drag(at)  # the mouse may have moved within the frame that let go
         still = abs(at[0] - self._from[0]) + abs(at[1] - self._from[1]) <= CLICK_PX
         if self._deed == "gizmo" and still and (site := self._canvas.overlay.gizmo.site(at)) is not None:
             self._canvas.look(site)

@@ -15,7 +15,7 @@ Colour = tuple[int, int, int, int]
 
 
 def rgba(code: str, alpha: int = 255) -> Colour:
-    """"#4FB5A0" as dearpygui wants it."""
+    """ "#4FB5A0" as dearpygui wants it."""
     return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16), alpha
 
 

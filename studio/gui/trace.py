@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from studio.gui.app import App
 
 VARIABLE = "PATINA_TRACE"
+BUTTONS = dpg.mvMouseButton_Left, dpg.mvMouseButton_Middle, dpg.mvMouseButton_Right
+"""As the X server counts them, from 1."""
 
 
 class Trace:
@@ -39,6 +41,8 @@ class Trace:
         config = session.document.config
         return {
             "frame": self._frame,
+            "mouse": dpg.get_mouse_pos(local=False),
+            "buttons": [dpg.is_mouse_button_down(button) for button in BUTTONS],
             "state": session.state,
             "iteration": session.pace.iteration,
             "mesh": session.mesh.name if session.mesh else None,

@@ -71,8 +71,10 @@ def measured(eye: TwoTowers, batches: Batches, *, rounds: int) -> str:
     one, four = (float(torch.stack(v).mean()) for v in (single, joint))
     kinds = ", ".join(f"{k} {sum(v) / max(1, len(v)):.1%}" for k, v in beaten.items())
     total = [x for v in beaten.values() for x in v]
-    return (f"caption among {AMONG}: {one:.1%} of single pictures, {four:.1%} of {VIEWS} views together; "
-            f"clean beats degraded: {sum(total) / max(1, len(total)):.1%} ({kinds})")
+    return (
+        f"caption among {AMONG}: {one:.1%} of single pictures, {four:.1%} of {VIEWS} views together; "
+        f"clean beats degraded: {sum(total) / max(1, len(total)):.1%} ({kinds})"
+    )
 
 
 def attacked(eye: TwoTowers, judge: TwoTowers, batches: Batches, *, textures: int = 16) -> str:

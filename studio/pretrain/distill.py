@@ -166,8 +166,14 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--end-steps", type=int, default=4, help="steps that are left, a power of two")
     p.add_argument("--pictures", type=int, default=192, help="pictures per step and device, of objects with 4 to 8 views each")
     p.add_argument("--rings", type=int, nargs="+", choices=RINGS, help="only these numbers of views; each is compiled by itself")
-    p.add_argument("--previews", type=int, default=len(train.PREVIEWED), choices=range(1, len(train.PREVIEWED) + 1), metavar="N",
-        help="prompts on the preview sheet")
+    p.add_argument(
+        "--previews",
+        type=int,
+        default=len(train.PREVIEWED),
+        choices=range(1, len(train.PREVIEWED) + 1),
+        metavar="N",
+        help="prompts on the preview sheet",
+    )
     args = p.parse_args(argv)
     ranks = Ranks.join(args.device)
     run(Training(args, ranks), args, ranks, begun=begun)

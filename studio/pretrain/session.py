@@ -191,8 +191,9 @@ def options(p: argparse.ArgumentParser, *, minutes: float, peak: float) -> None:
     p.add_argument("--rigs", type=int, default=2400, help="random shapes, eight views each")
     p.add_argument("--rigs-file", type=Path, default=None, help="where they are kept (OUT/rigs.npy); drawn when missing")
     p.add_argument("--minutes", type=float, default=minutes, help="training time in all, over which the learning rate decays")
-    p.add_argument("--session-minutes", type=float, default=math.inf,
-        help="end this call after so long, start-up included; --resume goes on")
+    p.add_argument(
+        "--session-minutes", type=float, default=math.inf, help="end this call after so long, start-up included; --resume goes on"
+    )
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint, or from the light one, in the folder")
     p.add_argument("--compile", action="store_true", help="torch.compile (worth it where a C compiler and Triton are)")
     p.add_argument("--rate", type=float, default=peak, help="peak learning rate")

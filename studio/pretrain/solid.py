@@ -147,9 +147,7 @@ class Surface:
         """The same of four octaves: rough, with features of 1/frequency down to an eighth of it."""
         return _look_up(self.volumes.fbm, self._at(frequency, stretch), period=ROUGH_WAVES)
 
-    def cells(
-        self, frequency: float = 1.0, *, stretch: tuple[float, float, float] = (1, 1, 1)
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def cells(self, frequency: float = 1.0, *, stretch: tuple[float, float, float] = (1, 1, 1)) -> tuple[Tensor, Tensor, Tensor]:
         """Voronoi cells of about 1/frequency: distance to the seed, distance to the border (both in cells), identity in 0…1."""
         q = self._at(frequency, stretch)
         d = _look_up(self.volumes.distance, q, period=CELLS)

@@ -244,8 +244,14 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--autoencoder", type=Path, default=None, help="folder with autoencoder.pt (OUT), for --arm latent")
     p.add_argument("--pictures", type=int, default=192, help="pictures per step and device, of objects with 4 to 8 views each")
     p.add_argument("--rings", type=int, nargs="+", choices=RINGS, help="only these numbers of views; each is compiled by itself")
-    p.add_argument("--previews", type=int, default=len(PREVIEWED), choices=range(1, len(PREVIEWED) + 1), metavar="N",
-        help="prompts on the preview sheet")
+    p.add_argument(
+        "--previews",
+        type=int,
+        default=len(PREVIEWED),
+        choices=range(1, len(PREVIEWED) + 1),
+        metavar="N",
+        help="prompts on the preview sheet",
+    )
     args = p.parse_args(argv)
     ranks = Ranks.join(args.device)
     run(Training(args, ranks), args, ranks, begun=begun)

@@ -27,7 +27,6 @@ DAMAGED = (
 """What Python, numpy and trimesh raise when a file's structure is not what its format promises."""
 
 
-
 @dataclass(frozen=True, eq=False)
 class Material:
     """One material of the source file, which becomes one texture set."""

@@ -18,6 +18,7 @@ import dearpygui.dearpygui as dpg
 
 from studio.errors import StudioError
 from studio.gui.theme import Theme
+from studio.gui.trace import BUTTONS
 from studio.gui.viewport import Canvas
 from tests.meshes import cube, two_set_box
 
@@ -82,6 +83,10 @@ def main() -> None:
     dpg.add_window(tag=ZONE, pos=(0, 0), width=SIZE[0], height=SIZE[1], **options)
     dpg.bind_item_theme(ZONE, theme.stage)
 
+    def hand() -> list[Any]:
+        """Where the window has the mouse, and which of its buttons are down."""
+        return [dpg.get_mouse_pos(local=False), [dpg.is_mouse_button_down(button) for button in BUTTONS]]
+
     def resize(width: int, height: int) -> None:
         dpg.configure_item(ZONE, width=width, height=height)
 
@@ -103,7 +108,8 @@ def main() -> None:
             failed = error.problem
         dpg.render_dearpygui_frame()
         while not lines.empty():
-            names = {"canvas": app.canvas, "session": session, "app": app, "resize": resize, "rebuild": rebuild, "failed": failed}
+            names = {"canvas": app.canvas, "session": session, "app": app, "failed": failed}
+            names |= {"resize": resize, "rebuild": rebuild, "hand": hand}
             line = lines.get().strip()
             if line == "quit":
                 app.canvas.close()

@@ -86,7 +86,7 @@ class Window:
     def beat(self, frames: int = 2) -> None:
         """Let the window draw so many frames: what a hand does faster than that, nobody sees."""
         end, last = time.monotonic() + 10, 0
-        while self.process.poll() is None:  # what was done may have closed the window
+        while self.process.poll() is None:
             now = json.loads(self._trace.read_text(encoding="utf-8"))["frame"]
             if now >= (last := last or now + frames):
                 return
@@ -170,17 +170,30 @@ class Window:
         left, top, right, bottom = self.rect(item)
         x, y = round(left + at[0] * (right - left)), round(top + at[1] * (bottom - top))
         self._xdotool("mousemove", x, y)
-        self.beat()
+        self._sees(at=(x, y))
         return x, y
 
     def click(self, item: str | Rect, at: Point = MIDDLE, *, button: int = 1, double: bool = False) -> None:
         """A real click; button 3 is the right one."""
         self.move(item, at)
         for _ in range(2 if double else 1):
-            self._xdotool("mousedown", button)
-            self.beat()
-            self._xdotool("mouseup", button)
-            self.beat()
+            self._press("mousedown", button)
+            self._press("mouseup", button)
+
+    def _press(self, deed: str, button: int) -> None:
+        self._xdotool(deed, button)
+        self._sees(button=button, down=deed == "mousedown")
+
+    def _sees(self, *, at: tuple[int, int] | None = None, button: int = 0, down: bool = False) -> None:
+        """Wait until the window has the mouse there, or the button so, and has acted on it: a busy machine tells it late."""
+        end = time.monotonic() + 5
+        while self.process.poll() is None and time.monotonic() < end:  # what was done may have closed the window
+            state = json.loads(self._trace.read_text(encoding="utf-8"))
+            if at is None or np.abs(np.subtract(state["mouse"], at)).max() <= 1:
+                if not button or state["buttons"][button - 1] == down:
+                    break
+            time.sleep(0.01)
+        self.beat()
 
     def wheel(self, item: str | Rect, clicks: int) -> None:
         """Turn the wheel over an item: up when positive."""
@@ -192,8 +205,7 @@ class Window:
     def dragging(self, item: str | Rect, at: Point = MIDDLE, *, button: int = 1) -> Iterator[Callable[..., None]]:
         """Hold a mouse button down; what is yielded moves the mouse by (x, y) pixels in small steps."""
         here = list(self.move(item, at))
-        self._xdotool("mousedown", button)
-        self.beat()
+        self._press("mousedown", button)
 
         def by(x: float, y: float, *, steps: int = 8) -> None:
             chain: list[Any] = []
@@ -202,13 +214,12 @@ class Window:
                 chain += ["mousemove", *(max(0, round(at)) for at in to), "sleep", 0.03]
             here[0], here[1] = round(here[0] + x), round(here[1] + y)
             self._xdotool(*chain)
-            self.beat()
+            self._sees(at=(max(0, here[0]), max(0, here[1])))
 
         try:
             yield by
         finally:
-            self._xdotool("mouseup", button)
-            self.beat()
+            self._press("mouseup", button)
 
     def drag(self, item: str | Rect, by: tuple[float, float], at: Point = MIDDLE, *, button: int = 1, held: str = "") -> None:
         """Press on an item, move by (x, y) pixels, let go; `held` is a key kept down meanwhile."""

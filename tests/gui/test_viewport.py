@@ -62,20 +62,31 @@ class Stage:
 
     def drag(self, button: int, by: tuple[int, int], *, key: str = "", start: tuple[int, int] = MIDDLE) -> dict[str, Any]:
         """Press at `start`, move, let go; the state afterwards."""
+        up = [False] * 3
+        down = [each == button for each in (1, 2, 3)]
         self.mouse("mousemove", *start)
-        self._frames()
+        self._sees([*start], up)
         if key:
             self.mouse("keydown", key)
         self.mouse("mousedown", button)
-        self._frames()
+        self._sees([*start], down)
         for step in (1, 2):
-            self.mouse("mousemove", start[0] + by[0] * step // 2, start[1] + by[1] * step // 2)
-            self._frames()
+            at = [start[0] + by[0] * step // 2, start[1] + by[1] * step // 2]
+            self.mouse("mousemove", *at)
+            self._sees(at, down)
         self.mouse("mouseup", button)
+        self._sees(at, up)
         if key:
             self.mouse("keyup", key)
         self._frames()
         return self.ask("canvas.state()")
+
+    def _sees(self, at: list[int], buttons: list[bool]) -> None:
+        """Wait until the window has the mouse there, so pressed, and has acted on it: a busy machine tells it late."""
+        end = time.monotonic() + PATIENCE_S
+        while (now := self.ask("hand()")) != [at, buttons]:
+            assert time.monotonic() < end, f"the window has the mouse at {now}, not at {at} with {buttons}"
+        self._frames()
 
     def _frames(self) -> None:
         for _ in range(3):

@@ -22,7 +22,7 @@ def named(name: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """"45 s", "2 min 05 s", "1 h 12 min"."""
+    """ "45 s", "2 min 05 s", "1 h 12 min"."""
     whole = round(max(0.0, seconds))
     if whole < 60:
         return f"{whole} s"
@@ -39,14 +39,14 @@ def pace(per_second: float) -> str:
 
 
 def memory(used: int, total: int) -> str:
-    """"1.6 / 15.5 GiB"; an empty string when it is not known."""
+    """ "1.6 / 15.5 GiB"; an empty string when it is not known."""
     if total <= 0:
         return f"{used / 2**30:.1f} GiB" if used > 0 else ""
     return f"{used / 2**30:.1f} / {total / 2**30:.1f} GiB"
 
 
 def exposure(ev: float) -> str:
-    """"+0.5 EV"."""
+    """ "+0.5 EV"."""
     return f"{ev:+.1f} EV"
 
 

@@ -125,7 +125,7 @@ class _Bar:
         dpg.bind_item_theme("status.dot", dots.get(session.state, theme.accent))
 
     def _step(self, now: Any) -> str:
-        """"learning 23/60", its words cut where the slot is too narrow for them."""
+        """ "learning 23/60", its words cut where the slot is too narrow for them."""
         count = f" {now.step}/{now.total}" if now.total > 1 else ""
         return fitted(now.stage, self._app.theme.px(SLOTS["step"]) - _width(count), _width) + count
 
