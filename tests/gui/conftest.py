@@ -14,7 +14,7 @@ from tests.gui.screen import Screen
 PICTURES = os.environ.get("PATINA_SCREENSHOTS")
 QUICK = {
     "generator": {"name": "tiny"},
-    "trainer": {"name": "lora_reward", "seeds": 1},
+    "trainer": {"name": "lora_reward", "seeds": 1, "rate": 0.03},  # so that every moment looks different
     "rewards": {"palette": {"weight": 1.0}, "symmetry": {"weight": 0.5}},
     "prompt": "blue and white stripes",
     "atlas_px": 256,
