@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.errors import StudioError, nearest
+from studio.errors import StudioError
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+")
 TOKENS = 16
 """How many words of a prompt a network reads, unless its size says otherwise."""
+SPELLING = 0.75
+"""How alike words must be, of 1, for one to be taken for the other misspelt: "mossy" is no slip for "glossy"."""
+MEANT = {
+    "glossy": "shiny", "polished": "shiny", "gleaming": "shiny", "dull": "matte", "steel": "metal", "metallic": "metal",
+    "gilded": "gold", "timber": "wood", "cobbled": "cobblestone", "cheetah": "leopard",
+}  # fmt: skip
+"""Words of the same meaning for some that people use."""
 REFUSED = re.compile(r"\b(?:no|without)\b([^,.;]*)", re.IGNORECASE)
 
 
@@ -47,9 +55,16 @@ class Vocabulary:
     def sorted_out(self, prompt: str, *, length: int | None = None) -> Words:
         """Known and unknown words, each once, in order; and the known ones beyond the first `length`, repetitions counted."""
         found = self.split(prompt)
-        unknown = tuple((w, nearest(w, self.words)) for w in dict.fromkeys(found) if w not in self._token)
+        unknown = tuple((w, self.nearest(w)) for w in dict.fromkeys(found) if w not in self._token)
         known = tuple(w for w in found if w in self._token)
         return Words(tuple(dict.fromkeys(known)), unknown, () if length is None else known[length:])
+
+    def nearest(self, word: str) -> str | None:
+        """The known word that was meant: one of the same meaning, or of nearly the same spelling from its first letter on."""
+        if MEANT.get(word) in self._token:
+            return MEANT[word]
+        alike = difflib.get_close_matches(word, [w for w in self.words if w[0] == word[0]], n=1, cutoff=SPELLING)
+        return alike[0] if alike else None
 
     def tokens(self, prompt: str, *, length: int) -> list[int]:
         """`length` tokens: the known words in order, then padding."""

@@ -18,7 +18,7 @@ import dearpygui.dearpygui as dpg
 
 from studio.errors import StudioError
 from studio.gui import dialogs, keys, menu, screen, system
-from studio.gui.layout import STATUS, Layout, Rect, zones
+from studio.gui.layout import NARROWEST, STATUS, Layout, Rect, zones
 from studio.gui.panels import SOCKET, Panel
 from studio.gui.settings import Settings
 from studio.gui.theme import CHARCOAL, VERDIGRIS, Theme
@@ -28,6 +28,8 @@ from studio.session import Errand, Session
 
 TITLE = "Patina Studio"
 BUSY_HZ, IDLE_HZ = 60, 12
+DOUBLE_S = 0.5
+"""Two presses of a split within so long are a double click; dearpygui's 0.3 s are short for a hand, and for slow frames."""
 AWAKE_S, MOVED_S = 0.6, 0.12
 """Frames are drawn at full pace for so long after a hand moved, and after the viewport drew another picture; else at IDLE_HZ."""
 
@@ -46,6 +48,7 @@ class App:
         self._awake_until = 0.0
         self._rebuild: float | None = None
         self._dragged: str | None = None
+        self._grip, self._pressed = (0.0, 0.0), ("", 0.0)
         self._edges: dict[str, Rect] = {}
         self._hand: list[float] = []
         self._drawn = 0
@@ -247,18 +250,21 @@ class App:
             grown = reach if edge == "bottom" else 0
             near = x0 - reach <= x <= x1 + reach and y0 - grown <= y <= y1 + grown
             over = near and not self.dialogs.open_name
-            if over and dpg.is_mouse_button_double_clicked(dpg.mvMouseButton_Left):
-                self.settings = self.settings.changed(**{edge: getattr(Settings(), edge)})
-            elif over and dpg.is_mouse_button_clicked(dpg.mvMouseButton_Left):
-                self._dragged = edge
+            if over and dpg.is_mouse_button_clicked(dpg.mvMouseButton_Left):
+                (last, before), self._pressed = self._pressed, (edge, time.monotonic())
+                if last == edge and self._pressed[1] - before < DOUBLE_S:
+                    self.settings = self.settings.changed(**{edge: getattr(Settings(), edge)})
+                else:
+                    self._dragged, self._grip = edge, (x - (x1 if edge == "left" else x0), y - y0)
             if over or self._dragged == edge:
                 dpg.draw_rectangle((x0, y0), (x1, y1), color=VERDIGRIS, fill=VERDIGRIS, parent=f"edge.{edge}")
         if self._dragged and not down:
             self._dragged = None
         if self._dragged:
             W, low = dpg.get_viewport_client_width(), dpg.get_viewport_client_height() - px(STATUS)
+            x, y = x - self._grip[0], y - self._grip[1]  # a click alone moves nothing
             size = {"left": x, "right": W - x, "bottom": low - y}[self._dragged] / self.theme.scale
-            lowest = {"left": 240, "right": 240, "bottom": 120}[self._dragged]
+            lowest = {"left": NARROWEST, "right": 240, "bottom": 120}[self._dragged]
             self.settings = self.settings.changed(**{self._dragged: round(max(lowest, min(900, size)))})
 
     @property

@@ -46,14 +46,8 @@ class Choice:
         """Made in the container that is open. `tag` is the button's; a line's is "<tag>.<name>". `label` is what it shows."""
         self._app, self._tag, self._entries, self._pick, self._label = app, tag, entries, pick, label
         self._list = f"{tag}.list"
-        px = app.theme.px
-        with dpg.group(horizontal=True) as row:
+        with app.theme.dropdown():
             dpg.add_button(label=label, tag=tag, width=-1, callback=self._open)
-            self._arrow = dpg.add_text("▾")
-        with dpg.theme() as overlap, dpg.theme_component(dpg.mvAll):
-            dpg.add_theme_style(dpg.mvStyleVar_ItemSpacing, -px(20), px(8))
-            dpg.add_theme_style(dpg.mvStyleVar_ButtonTextAlign, 0, 0.5)
-        dpg.bind_item_theme(row, overlap)
         app.theme.tip(tag, tip)
         _lists.add(self._list)
         with dpg.window(popup=True, show=False, tag=self._list, no_title_bar=True, no_move=True, no_resize=True):

@@ -22,13 +22,14 @@ HANDLERS = "form.handlers"
 LIVE = " •"
 """After the label of a knob that answers during a run."""
 UNITS = {"px": "px", "deg": "°", "s": "s"}
+SPOKEN = {"ema": "EMA"}
 
 
 def spoken(name: str, unit: str = "") -> str:
     """A knob's name as people say it: "held_out" is "Held out", and "atlas_px" in px is "Atlas"."""
     base, _, last = name.rpartition("_")
     text = base if base and last in UNITS and UNITS[last] == unit else name
-    return text.replace("_", " ").capitalize()
+    return SPOKEN.get(text, text.replace("_", " ").capitalize())
 
 
 def editable(app: App, item: int | str, reset: Callable[[], None]) -> None:
@@ -96,7 +97,8 @@ class Form:
         if knob.choices:
             kind = type(knob.choices[0])
             options["callback"] = self._told(name, kind)
-            return dpg.add_combo([str(c) for c in knob.choices], default_value=str(value), **options)
+            with self._app.theme.dropdown():
+                return dpg.add_combo([str(c) for c in knob.choices], default_value=str(value), no_arrow_button=True, **options)
         if hint is bool:
             options.pop("width")
             return dpg.add_checkbox(default_value=value, **options)

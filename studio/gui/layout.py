@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 Layout = Literal["3d+uv", "3d", "uv"]
 Rect = tuple[int, int, int, int]
 MENU, STATUS, RUN, TOOLS, GAP = 28, 30, 128, 40, 6
-"""Heights of the fixed zones and the width of a split, in unscaled pixels."""
+NARROWEST = 240
+"""What the left column needs for its forms. Lengths are in unscaled pixels: heights of the fixed zones, the width of a split."""
 
 
 def zones(
@@ -23,7 +24,7 @@ def zones(
     """
     top, gap = px(MENU), max(2, px(GAP) // 2)
     low = height - px(STATUS)
-    left = min(px(settings.left), width // 3) if panels else 0
+    left = min(px(settings.left), max(width // 3, min(px(NARROWEST), width * 3 // 8))) if panels else 0
     right = 0 if not panels or layout == "3d" else min(px(settings.right), width // 3)
     bottom = min(px(settings.bottom), (low - top) // 2) if panels else 0
     if panels and layout == "uv":

@@ -28,11 +28,16 @@ FIELD_ACTIVE = rgba("#474540")
 LINE = rgba("#3A3833")
 BONE = rgba("#E9E4D8")
 """Text: 13.4 : 1 on charcoal, 9.9 : 1 on a field."""
-ASH = rgba("#B3AD9F")
-"""Secondary text: 7.5 : 1 on charcoal, 5.5 : 1 on a field."""
+ASH = rgba("#BAB4A6")
+"""Secondary text: 8.1 : 1 on charcoal, 4.6 : 1 on a pressed field."""
+FAINT = rgba("#ABA699")
+"""Hints in empty fields, keys beside menu entries, and what cannot be chosen now: 4.5 : 1 on a field under the mouse."""
 VERDIGRIS = rgba("#4FB5A0")
 """The one accent."""
 VERDIGRIS_DIM = rgba("#2F6F62")
+"""The accent as a ground: bone text on it has 4.6 : 1."""
+VERDIGRIS_DEEP = rgba("#1E4A43")
+"""A darker ground, on which ash can be read, too."""
 COPPER = rgba("#C77B4A")
 """Warnings, and nothing else."""
 CURVES = tuple(map(rgba, ("#4FB5A0", "#E9C46A", "#8FB7E3", "#D98BB0", "#B5CC6A", "#E0A07A", "#A79BE0", "#7FD1C7")))
@@ -54,9 +59,9 @@ class Theme:
             self.strong = dpg.add_font(str(strong), round(TEXT_PX * scale))
             self.large = dpg.add_font(str(strong), round(LARGE_PX * scale))
         self._everywhere = self._base()
-        self.primary = self._button(VERDIGRIS_DIM, VERDIGRIS, BONE, hover=rgba("#3A8878"))
+        self.primary = self._button(VERDIGRIS_DIM, VERDIGRIS_DEEP, BONE, hover=rgba("#286055"))
         """A theme for the one big button."""
-        self.quiet = self._button(PANEL, FIELD_ACTIVE, ASH, hover=FIELD_HOVER)
+        self.quiet = self._button(PANEL, FIELD_HOVER, ASH, hover=FIELD)
         """A theme for small buttons that should not shout."""
         self.chosen = self._button(VERDIGRIS_DIM, VERDIGRIS_DIM, BONE, hover=VERDIGRIS_DIM)
         """A theme for a toggle that is on."""
@@ -67,6 +72,7 @@ class Theme:
         """A theme for thin zones such as the status bar."""
         self.stage = self._zone(CHARCOAL, padding=(0, 0))
         """A theme for the zone of the viewport, which fills it."""
+        self._overlap, self._apart = self._spaced(-20), self._spaced(GRID)
 
     def px(self, size: float) -> int:
         """A length in pixels at this scale."""
@@ -104,6 +110,15 @@ class Theme:
         return item
 
     @contextmanager
+    def dropdown(self) -> Iterator[None]:
+        """The button or combo that is made inside has the arrow of a list at its right end."""
+        with dpg.group(horizontal=True) as line:
+            yield
+            dpg.add_text("▾")
+        dpg.bind_item_theme(line, self._overlap)
+        dpg.bind_item_theme(dpg.get_item_children(line, 1)[0], self._apart)  # else a combo's list would be squeezed, too
+
+    @contextmanager
     def row(self, label: str, tip: str, *, width: float = 112) -> Iterator[None]:
         """A labelled row of a form: what is made inside stands right of the label."""
         with dpg.group(horizontal=True, xoffset=self.px(width) / 2):  # a tooltip counts as an item of the row
@@ -115,11 +130,11 @@ class Theme:
     def _base(self) -> int | str:
         px = self.px
         colours = {
-            "Text": BONE, "TextDisabled": rgba("#8F8A7E"), "WindowBg": PANEL, "ChildBg": PANEL, "PopupBg": rgba("#2B2A27"),
-            "MenuBarBg": CHARCOAL, "Border": LINE, "FrameBg": FIELD, "FrameBgHovered": FIELD_HOVER, "FrameBgActive": FIELD_ACTIVE,
+            "Text": BONE, "TextDisabled": FAINT, "WindowBg": PANEL, "ChildBg": PANEL, "PopupBg": rgba("#2B2A27"),
+            "MenuBarBg": CHARCOAL, "Border": LINE, "FrameBg": FIELD, "FrameBgHovered": FIELD_HOVER, "FrameBgActive": FIELD_HOVER,
             "TitleBg": CHARCOAL, "TitleBgActive": CHARCOAL, "Button": FIELD, "ButtonHovered": FIELD_ACTIVE,
-            "ButtonActive": VERDIGRIS_DIM, "Header": FIELD, "HeaderHovered": FIELD_HOVER, "HeaderActive": FIELD_ACTIVE,
-            "CheckMark": VERDIGRIS, "SliderGrab": VERDIGRIS, "SliderGrabActive": rgba("#7AD0BE"), "Tab": CHARCOAL,
+            "ButtonActive": VERDIGRIS_DIM, "Header": FIELD, "HeaderHovered": FIELD_HOVER, "HeaderActive": FIELD_HOVER,
+            "CheckMark": VERDIGRIS, "SliderGrab": VERDIGRIS_DIM, "SliderGrabActive": VERDIGRIS_DIM, "Tab": CHARCOAL,
             "TabHovered": FIELD_ACTIVE, "TabSelected": FIELD, "TabActive": FIELD, "TabSelectedOverline": VERDIGRIS,
             "TabDimmed": CHARCOAL, "TabDimmedSelected": FIELD, "Separator": LINE, "SeparatorHovered": VERDIGRIS,
             "SeparatorActive": VERDIGRIS, "ScrollbarBg": rgba("#1E1D1B", 0), "ScrollbarGrab": FIELD_ACTIVE,
@@ -166,6 +181,13 @@ class Theme:
     def _text(self, colour: Colour) -> int | str:
         with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):
             dpg.add_theme_color(dpg.mvThemeCol_Text, colour)
+        return theme
+
+    def _spaced(self, gap: int) -> int | str:
+        """Items side by side stand `gap` unscaled pixels apart, words on buttons at the left."""
+        with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):
+            dpg.add_theme_style(dpg.mvStyleVar_ItemSpacing, self.px(gap), self.px(GRID))
+            dpg.add_theme_style(dpg.mvStyleVar_ButtonTextAlign, 0, 0.5)
         return theme
 
     def _zone(self, colour: Colour, *, padding: tuple[int, int]) -> int | str:

@@ -88,7 +88,8 @@ class Source:
             try:
                 data = path.read_bytes()
             except OSError:
-                raise MeshError(f"'{path}' is no longer there.", "Put it back, or open the mesh again.") from None
+                remedy = "Put it back there and do this again; what was painted is kept. Or export only PNG textures, without it."
+                raise MeshError(f"'{path}' is no longer there.", remedy) from None
             if hashlib.sha256(data).hexdigest() != digest:
                 raise MeshError(f"'{path}' has changed since it was opened.", "Open the mesh again and paint that version.")
             if path == self.path:

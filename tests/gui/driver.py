@@ -1,4 +1,4 @@
-"""Drives the real window from outside: mouse and keys by xdotool, pictures of the screen, and the trace.
+"""Drives the real window from outside: what it says and shows; mouse and keys are `tests.gui.hands`.
 
 Nothing of the studio is imported: what the driver knows, it reads from the screen and from the JSON that the window writes into
 the file named by PATINA_TRACE (`studio.gui.trace`), where each tagged item says where it lies.
@@ -13,8 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,15 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from tests.gui.hands import Hands, Rect
 from tests.gui.screen import Screen, changed
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TITLE = "Patina Studio"
-Rect = tuple[int, int, int, int]
 State = dict[str, Any]
-Point = tuple[float, float]
-MIDDLE = 0.5, 0.5
 
 
-class Window:
+class Window(Hands):
     """The running studio. Every method that acts returns at once; `wait` and `does` look at what comes of it."""
 
     def __init__(
@@ -41,18 +38,18 @@ class Window:
         """`home` takes settings, caches, autosaves and the trace; `pictures` the screenshots (none are kept without)."""
         self.screen, self.home, self._pictures = screen, home, pictures
         home.mkdir(parents=True, exist_ok=True)
-        self._trace = home / "trace.json"
-        self._trace.unlink(missing_ok=True)  # of an earlier window with this home
+        self.trace = home / "trace.json"
+        self.trace.unlink(missing_ok=True)  # of an earlier window with this home
         self._count = 0
         one = dict.fromkeys(("OMP_NUM_THREADS", "LP_NUM_THREADS"), "1")
-        own = {"DISPLAY": screen.name, "PATINA_HOME": str(home), "PATINA_TRACE": str(self._trace), "PATINA_SCALE": str(scale)}
+        own = {"DISPLAY": screen.name, "PATINA_HOME": str(home), "PATINA_TRACE": str(self.trace), "PATINA_SCALE": str(scale)}
         environment = {**os.environ, **one, "OMP_WAIT_POLICY": "PASSIVE", "LIBGL_ALWAYS_SOFTWARE": "1", **own}
         self._log = tempfile.TemporaryFile()
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "studio", *arguments], cwd=ROOT, env=environment, stdout=self._log, stderr=self._log
         )
-        self._environment = environment
+        self.environment = environment
         self._id = ""
 
     # -- what can be seen -----------------------------------------------------------------------------------------------------
@@ -61,7 +58,7 @@ class Window:
         """What the window says of itself; empty before its first frame. Raises AssertionError when it has died."""
         assert self.process.poll() is None, f"the window is gone (exit code {self.process.returncode}):\n{self.log()}"
         try:
-            return json.loads(self._trace.read_text(encoding="utf-8"))
+            return json.loads(self.trace.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
 
@@ -81,16 +78,6 @@ class Window:
                 told = {k: v for k, v in state.items() if k != "items"}
                 vain = f"waited {seconds:g} s in vain{what and f' for {what}'}"
                 raise AssertionError(f"{vain}; the window says {told}\n{self.log()}")
-            time.sleep(0.01)
-
-    def beat(self, frames: int = 2) -> None:
-        """Let the window draw so many frames: what a hand does faster than that, nobody sees."""
-        end, last = time.monotonic() + 10, 0
-        while self.process.poll() is None:
-            now = json.loads(self._trace.read_text(encoding="utf-8"))["frame"]
-            if now >= (last := last or now + frames):
-                return
-            assert time.monotonic() < end, f"no frame in 10 s\n{self.log()}"
             time.sleep(0.01)
 
     def settle(self, seconds: float = 3.0) -> None:
@@ -147,7 +134,7 @@ class Window:
             file = f"{self._count:02d}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}.png"
             Image.fromarray(self.screen.picture()).save(self._pictures / file)
 
-    # -- hands ----------------------------------------------------------------------------------------------------------------
+    # -- the beginning --------------------------------------------------------------------------------------------------------
 
     def appear(self, *, seconds: float = 30.0) -> State:
         """Wait for the window and its first frame, and give it the keyboard."""
@@ -164,93 +151,6 @@ class Window:
         self._xdotool("mousemove", 1, 1, "mousemove", 2, 2)  # a mouse that has never moved is nowhere
         self.settle()
         return self.state()
-
-    def move(self, item: str | Rect, at: Point = MIDDLE) -> tuple[int, int]:
-        """Put the mouse over an item, at a fraction of its width and height."""
-        left, top, right, bottom = self.rect(item)
-        x, y = round(left + at[0] * (right - left)), round(top + at[1] * (bottom - top))
-        self._xdotool("mousemove", x, y)
-        self._sees(at=(x, y))
-        return x, y
-
-    def click(self, item: str | Rect, at: Point = MIDDLE, *, button: int = 1, double: bool = False) -> None:
-        """A real click; button 3 is the right one."""
-        self.move(item, at)
-        for _ in range(2 if double else 1):
-            self._press("mousedown", button)
-            self._press("mouseup", button)
-
-    def _press(self, deed: str, button: int) -> None:
-        self._xdotool(deed, button)
-        self._sees(button=button, down=deed == "mousedown")
-
-    def _sees(self, *, at: tuple[int, int] | None = None, button: int = 0, down: bool = False) -> None:
-        """Wait until the window has the mouse there, or the button so, and has acted on it: a busy machine tells it late."""
-        end = time.monotonic() + 5
-        while self.process.poll() is None and time.monotonic() < end:  # what was done may have closed the window
-            state = json.loads(self._trace.read_text(encoding="utf-8"))
-            if at is None or np.abs(np.subtract(state["mouse"], at)).max() <= 1:
-                if not button or state["buttons"][button - 1] == down:
-                    break
-            time.sleep(0.01)
-        self.beat()
-
-    def wheel(self, item: str | Rect, clicks: int) -> None:
-        """Turn the wheel over an item: up when positive."""
-        self.move(item)
-        self._xdotool("click", "--repeat", abs(clicks), "--delay", 60, 4 if clicks > 0 else 5)
-        self.beat()
-
-    @contextmanager
-    def dragging(self, item: str | Rect, at: Point = MIDDLE, *, button: int = 1) -> Iterator[Callable[..., None]]:
-        """Hold a mouse button down; what is yielded moves the mouse by (x, y) pixels in small steps."""
-        here = list(self.move(item, at))
-        self._press("mousedown", button)
-
-        def by(x: float, y: float, *, steps: int = 8) -> None:
-            chain: list[Any] = []
-            for i in range(1, steps + 1):
-                to = (here[0] + x * i / steps, here[1] + y * i / steps)
-                chain += ["mousemove", *(max(0, round(at)) for at in to), "sleep", 0.03]
-            here[0], here[1] = round(here[0] + x), round(here[1] + y)
-            self._xdotool(*chain)
-            self._sees(at=(max(0, here[0]), max(0, here[1])))
-
-        try:
-            yield by
-        finally:
-            self._press("mouseup", button)
-
-    def drag(self, item: str | Rect, by: tuple[float, float], at: Point = MIDDLE, *, button: int = 1, held: str = "") -> None:
-        """Press on an item, move by (x, y) pixels, let go; `held` is a key kept down meanwhile."""
-        with self.holding(held), self.dragging(item, at, button=button) as move:
-            move(*by)
-
-    @contextmanager
-    def holding(self, key: str) -> Iterator[None]:
-        """Keep a key down ("" for none)."""
-        if key:
-            self._xdotool("keydown", key)
-            self.beat()
-        try:
-            yield
-        finally:
-            if key:
-                self._xdotool("keyup", key)
-                self.beat()
-
-    def key(self, *chords: str) -> None:
-        """Press keys by xdotool's names: "ctrl+z", "F2", "space", "KP_1"."""
-        for chord in chords:
-            keys = chord.split("+")
-            for press, each in [*(("keydown", k) for k in keys), *(("keyup", k) for k in reversed(keys))]:
-                self._xdotool(press, each)
-                self.beat()  # a chord within one frame is no chord: the modifier must be seen first
-
-    def type(self, text: str) -> None:
-        """Type into what has the cursor."""
-        self._xdotool("type", "--delay", 40, text)
-        self.beat(4)
 
     # -- promises -------------------------------------------------------------------------------------------------------------
 
@@ -302,11 +202,6 @@ class Window:
         """Memory of the process in bytes, and its threads."""
         process = psutil.Process(self.process.pid)
         return process.memory_info().rss, process.num_threads()
-
-    def _xdotool(self, *words: object, check: bool = True) -> str:
-        done = subprocess.run(["xdotool", *map(str, words)], env=self._environment, capture_output=True, text=True, timeout=30)
-        assert done.returncode == 0 or not check, f"xdotool {words}: {done.stderr}"
-        return done.stdout
 
 
 def _read(says: Callable[[State], Any], state: State) -> Any:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.gui.driver import Rect, Window
 from tests.gui.screen import Screen, why_not
+from tests.gui.steps import column
 
 pytestmark = [pytest.mark.gui, pytest.mark.long, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
@@ -40,7 +41,7 @@ def outside(items: dict[str, Rect], kinds: tuple[str, ...], low: int, high: int)
     return {tag: r for tag, r in mine.items() if r[0] < low or r[2] > high}
 
 
-@pytest.mark.parametrize(("size", "scale"), [((1280, 720), 1), ((1920, 1080), 1), ((1920, 1080), 2)])
+@pytest.mark.parametrize(("size", "scale"), [((1280, 720), 1), ((1280, 800), 2), ((1920, 1080), 1), ((2560, 1440), 2)])
 def test_everything_has_its_place(project: Path, tmp_path: Path, size: tuple[int, int], scale: float) -> None:
     """Left column, tools, curves and right tabs stay within their zones; the run bar and the status line within the window."""
     with opened(project, tmp_path, size, scale) as window:
@@ -56,6 +57,18 @@ def test_everything_has_its_place(project: Path, tmp_path: Path, size: tuple[int
             assert not outside(items, ("status.",), 0, size[0])
             low = {tag: r for tag, r in items.items() if tag.startswith(("run.", "status.")) and r[3] > size[1]}
             assert not low
+        scroll = column(window)
+        for section in ("section.generator", "section.training"):  # folded at first
+            window.reveal(section, scroll)
+            window.click(section)
+        window.wheel(scroll, 60)
+        for page in range(12):
+            window.keep(f"left column {page}")
+            items = window.state()["items"]
+            assert not outside(items, (*LEFT, "section."), 0, left)
+            if "run.renderer" in items and items["run.renderer"][3] <= scroll[3]:
+                break
+            window.wheel(scroll, -4)
 
 
 def test_a_first_window_lies_on_its_screen(project: Path, tmp_path: Path) -> None:

@@ -74,5 +74,6 @@ def test_source_is_checked_before_it_is_patched(tmp_path: Path) -> None:
     with pytest.raises(MeshError, match="has changed"):
         source.read()
     path.unlink()
-    with pytest.raises(MeshError, match="no longer there"):
+    with pytest.raises(MeshError, match="no longer there") as gone:
         source.read()
+    assert "PNG" in gone.value.remedy and "kept" in gone.value.remedy

@@ -92,7 +92,9 @@ class Browser(Dialog):
         with dpg.group(horizontal=True, horizontal_spacing=px(16), pos=(0, px(2))):
             kinds = [*self._wish.kinds] if self._wish.saves else [*self._wish.kinds, ALL]
             wide = max(px(96), min(px(PLACES + 96), (dpg.get_item_width("browser.aside") or 0) - px(112)))
-            item = dpg.add_combo(kinds, default_value=self._kind, width=wide, tag="browser.kind", callback=self._pick_kind)
+            options = {"width": wide, "no_arrow_button": True, "callback": self._pick_kind}
+            with self.theme.dropdown():
+                item = dpg.add_combo(kinds, default_value=self._kind, tag="browser.kind", **options)
             self.theme.tip(item, "Which files to list.")
             item = dpg.add_checkbox(label="Hidden", tag="browser.hidden", callback=self._show_hidden)
             self.theme.tip(item, "Also list files and folders whose names begin with a dot.")

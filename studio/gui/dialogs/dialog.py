@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import dearpygui.dearpygui as dpg
 
-from studio.gui.theme import FIELD, FIELD_ACTIVE, FIELD_HOVER, LINE, PANEL, VERDIGRIS_DIM, rgba
+from studio.gui.theme import FIELD, FIELD_ACTIVE, FIELD_HOVER, LINE, PANEL, VERDIGRIS_DEEP, rgba
 
 if TYPE_CHECKING:
     from studio.gui.app import App
@@ -239,7 +239,7 @@ def look(scale: float, px: Callable[[float], int]) -> None:
             dpg.add_theme_style(dpg.mvStyleVar_ChildRounding, px(10))
             dpg.add_theme_style(dpg.mvStyleVar_ChildBorderSize, 1)
         with dpg.theme(tag=f"dialog.list.{scale}"), dpg.theme_component(dpg.mvAll):
-            dpg.add_theme_color(dpg.mvThemeCol_Header, VERDIGRIS_DIM)
+            dpg.add_theme_color(dpg.mvThemeCol_Header, VERDIGRIS_DEEP)
             dpg.add_theme_color(dpg.mvThemeCol_HeaderHovered, FIELD_HOVER)
             dpg.add_theme_style(dpg.mvStyleVar_FramePadding, px(8), 0)  # texts stand level with selectables
             dpg.add_theme_style(dpg.mvStyleVar_CellPadding, px(8), px(4))

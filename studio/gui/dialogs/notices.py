@@ -54,6 +54,7 @@ class Error(Dialog):
                     tag=f"{self.name}.log",
                 )  # fmt: skip
                 dpg.bind_item_font(f"{self.name}.log", self.theme.small)
+                self.theme.tip(f"{self.name}.log", "What the program was doing when it failed. Copy log takes it along.")
 
     def aside(self) -> None:
         self.hint(tag="more")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
-NAMES = {"uv_checker": "UV checker", "lora_reward": "LoRA reward"}
+NAMES = {"uv_checker": "UV checker", "lora_reward": "LoRA reward", "mean_curvature": "Curvature"}
 STATES = {
     "idle": "Ready",
     "preparing": "Preparing",
@@ -56,6 +57,13 @@ def number(value: float) -> str:
     if size >= 1e4 or 0 < size < 1e-3:
         return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
     return (f"{value:.3f}" if size < 10 else f"{value:.1f}").replace("-", "−")
+
+
+def ticks(first: int, last: int, most: int) -> list[int]:
+    """Whole numbers from `first` to `last` to write along an axis: at most so many, 1, 2 or 5 times a power of ten apart."""
+    steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
+    step = next(step for step in steps if last // step - (first - 1) // step <= max(1, most))
+    return list(range(-(-first // step) * step, last + 1, step))
 
 
 def fitted(text: str, room: float, measure: Callable[[str], float]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from studio.gui.panels import Panel
 from studio.gui.panels._pictures import Shelf
+from studio.gui.panels._room import measurable, sentences
 from studio.gui.panels._words import fitted, named, number
 from studio.gui.theme import BONE, CHARCOAL, FIELD, FIELD_ACTIVE, GRID, VERDIGRIS, VERDIGRIS_DIM, Colour
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 LARGEST, SMALLEST, BORDER = 88, 40, 3
 """The side of a picture within its frame, and the frame (unscaled pixels)."""
-HEAD, BUTTONS = 48, 144
-"""Widths of the title and of the buttons beside it."""
+HEAD, BUTTONS, TITLE = 48, 144, 44
+"""Widths of the title and of the buttons beside it, and the title's height."""
 BESIDE = 96
 """Of the panel's height, what heading, words, scrollbar and paddings take."""
 NOTHING = (
@@ -68,7 +69,7 @@ class _Strip:
         self._themes = {"plain": _frame_theme(FIELD, px), "chosen": _frame_theme(BONE, px), "kept": _frame_theme(VERDIGRIS, px)}
         with dpg.group(parent=parent, tag="film.empty"):
             theme.head("Film")
-            theme.note(NOTHING)
+            theme.note("", tag="film.nothing")
         with dpg.group(parent=parent, tag="film.full", show=False):
             with dpg.group(horizontal=True):
                 theme.head("Film")
@@ -114,10 +115,12 @@ class _Strip:
             self._side = side
             for id in self._moments:
                 dpg.configure_item(f"film.frame.{id}", width=side, height=side)
-        state = (session.revision, self._chosen, dpg.get_item_width(self._parent))
-        if state != self._seen:
+        size = tuple(dpg.get_item_rect_size(self._parent))
+        state = (session.revision, self._chosen, size)
+        if state != self._seen and measurable(self._app):
             self._seen = state
             self._follow(session.film)
+            dpg.set_value("film.nothing", sentences(self._app, NOTHING, size[0], size[1] - px(TITLE)))
         if self._moments:
             self._hover()
         if self._follow_frames:  # the row's width is known some frames later

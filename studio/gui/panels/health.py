@@ -35,7 +35,7 @@ LABEL = 0.6
 
 @dataclass(frozen=True)
 class HealthReport(Panel):
-    """Two lists: the mesh, and the last run."""
+    """Whether the mesh is fit to be painted, and how well the last run did."""
 
     title: ClassVar[str] = "Health"
     place: ClassVar[Any] = "right"

@@ -113,6 +113,7 @@ class _Bar:
             if name in RIGHT and name in self._ends:
                 dpg.set_item_pos(f"status.{name}", [self._ends[name] - _width(text), self._app.theme.px(TEXT_Y)])
         dpg.set_value("status.bar", _share(now, task, busy=busy))
+        dpg.configure_item("status.bar", show=bool(busy or task))
         if task:
             done, px = f" {task.done / task.total:.0%}" if task.total else "", self._app.theme.px
             text = fitted(f"Writing {task.name}", px(TASK) - _width(done), _width) + done

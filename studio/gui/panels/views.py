@@ -28,7 +28,7 @@ NOTHING = (
 
 @dataclass(frozen=True)
 class Views(Panel):
-    """All views in one grid."""
+    """What the generator paints, view by view, while it denoises."""
 
     title: ClassVar[str] = "Views"
     place: ClassVar[Any] = "right"
