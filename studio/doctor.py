@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio import resources
+from studio import files, resources
 from studio.errors import StudioError
 
 GIB = 2**30
@@ -296,5 +296,5 @@ def _folder(label: str, path: Path) -> Row:
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
         return Row(label, f"{path}: cannot be written", True, f"Set {resources.HOME_VARIABLE} to a folder you may write.")
     free = shutil.disk_usage(existing).free
-    cure = "Free some disk space." if free < LITTLE_DISK else ""
-    return Row(label, f"{path}, {free / GIB:.0f} GiB free", bool(cure), cure)
+    cure, words = "Free some disk space." if free < LITTLE_DISK else "", f"{files.held_bytes(path) / 2**20:.0f} MiB in it"
+    return Row(label, f"{path}, {words}, {free / GIB:.0f} GiB free", bool(cure), cure)

@@ -1,24 +1,31 @@
-"""Content-addressed blobs on disk: what a session can fetch again (textures, checkpoints), bounded in bytes.
+"""Blobs on disk: what a session can fetch again (textures, checkpoints) and what need not be computed again, bounded in bytes.
 
-A blob's key is the sha256 of its bytes and its file's name, so equal contents are kept once and damage is noticed. Files are
-written whole or not at all. When the folder grows beyond its limit, the blobs that were used longest ago go, except those that
-this process still refers to.
+A blob's key is the sha256 of its bytes and its file's name, so equal contents are kept once and damage is noticed. What is kept
+under a name instead has its checksum at its front. Files are written whole or not at all, so that several processes may share a
+folder. When it grows beyond its limit, the blobs that were used longest ago go, except those that this process still refers to.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from studio import files, resources
-from studio.errors import StudioError
+from studio.errors import OutputError, StudioError
 
 LIMIT_BYTES = 2 << 30
+FIELDS_LIMIT_BYTES = 1 << 30
+"""Of what is kept of meshes: more than twenty of them, with 30,000 triangles and an atlas of 1024²."""
+_CHECK = hashlib.sha256().digest_size
 
 
 class Store:
@@ -62,6 +69,29 @@ class Store:
             with contextlib.suppress(OSError):
                 path.unlink()
             raise StudioError("A moment of this run was damaged on disk.", "Choose another one.")
+        self._touch(path)
+        return data
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Keep bytes under a name, for `recall`; where the disk refuses nothing is kept."""
+        path = self._path(hashlib.sha256(name.encode()).hexdigest())
+        with self._lock, contextlib.suppress(OSError, OutputError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with files.replacing(path) as temporary:  # not forced to the disk: what is torn by a power cut is noticed
+                temporary.write_bytes(hashlib.sha256(data).digest() + data)
+            self._bytes = None if self._bytes is None else self._bytes + _CHECK + len(data)
+            self._trim()
+
+    def recall(self, name: str) -> bytes | None:
+        """What was last kept under a name, by any process; None when it is gone or damaged."""
+        path = self._path(hashlib.sha256(name.encode()).hexdigest())
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        check, data = data[:_CHECK], data[_CHECK:]
+        if hashlib.sha256(data).digest() != check:
+            return None
         self._touch(path)
         return data
 
@@ -112,3 +142,27 @@ class Store:
     def _touch(path: Path) -> None:
         with contextlib.suppress(OSError):
             os.utime(path)
+
+
+def recalled(kind: str, key: str, make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Arrays by name as `make` computes them, or as an earlier call, of any process, left them on disk.
+
+    `kind` is what they are, with the version of the code that makes them; `key` is all else that they depend on, "" for what must
+    not be kept. A folder that cannot be read or written costs time and nothing else.
+    """
+    if not key:
+        return dict(make())
+    store, name = _fields(resources.cache_dir() / "fields"), f"{kind}\0{key}"
+    if (data := store.recall(name)) is not None:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return dict(arrays)
+    made = dict(make())
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **made)
+    store.keep(name, packed.getvalue())
+    return made
+
+
+@cache
+def _fields(folder: Path) -> Store:
+    return Store(folder, limit_bytes=FIELDS_LIMIT_BYTES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 from studio import files
 from studio.errors import OutputError, StudioError
 from studio.film import Film, checkpoint_bytes, checkpoint_from, texture_bytes, texture_from
-from studio.store import Store
+from studio.store import Store, recalled
 from studio.texture import Texture
 
 PICTURE = np.zeros((64, 64, 4), np.float32)
@@ -87,6 +89,97 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OutputError):
         store.put(b"paint")
     assert not held(store) and not store._held
+
+
+# -- what need not be computed again ------------------------------------------------------------------------------------------
+
+
+class Maker:
+    """Counts how often it is asked for its arrays."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> dict[str, np.ndarray]:
+        self.count += 1
+        return {
+            "field": np.arange(12, dtype=np.float32).reshape(3, 4) / 7,
+            "name": np.asarray("the x axis"),
+            "own": np.asarray(5),
+        }
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PATINA_HOME", str(tmp_path))
+    return tmp_path / "cache" / "fields"
+
+
+def test_arrays_are_computed_once_and_come_back_to_the_bit(cache: Path) -> None:
+    make = Maker()
+    first, again = (recalled("curvature 1", "mesh", make) for _ in range(2))
+    assert make.count == 1 and first.keys() == again.keys()
+    for name, array in first.items():
+        assert again[name].dtype == np.asarray(array).dtype and np.array_equal(again[name], array)
+    recalled("curvature 2", "mesh", make)
+    recalled("curvature 1", "another mesh", make)
+    assert make.count == 3, "another version of the code and another mesh are something else"
+    recalled("curvature 1", "", make)
+    assert make.count == 4 and len(list(cache.glob("*/*"))) == 3, "what has no key is not kept"
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:-9] + b"\0" + b[-8:], lambda b: b"x" * 99]
+)
+def test_a_damaged_entry_is_computed_anew_and_mended(cache: Path, harm: Callable[[bytes], bytes]) -> None:
+    make = Maker()
+    recalled("pairs 1", "mesh", make)
+    (path,) = cache.glob("*/*")
+    path.write_bytes(harm(path.read_bytes()))
+    assert np.array_equal(recalled("pairs 1", "mesh", make)["field"], make()["field"])
+    made = make.count
+    recalled("pairs 1", "mesh", make)
+    assert make.count == made
+
+
+def test_a_folder_that_cannot_be_made_costs_nothing_but_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("PATINA_HOME", str(tmp_path / "file"))
+    make = Maker()
+    for _ in range(2):
+        assert recalled("pairs 1", "mesh", make)["own"] == 5
+    assert make.count == 2
+
+
+def test_what_is_kept_by_name_is_bounded_too(tmp_path: Path) -> None:
+    store = Store(tmp_path, limit_bytes=500)
+    for i in range(8):
+        store.keep(f"field {i}", bytes([i]) * 100)
+        for path in store.folder.glob("*/*"):
+            os.utime(path, (path.stat().st_atime - 10, path.stat().st_mtime - 10))
+    assert sum(path.stat().st_size for path in store.folder.glob("*/*")) <= 500
+    assert store.recall("field 7") == bytes([7]) * 100 and store.recall("field 0") is None
+
+
+def test_two_stores_on_one_folder_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """As two processes would: neither reads half of what the other writes."""
+    stores = [Store(tmp_path, limit_bytes=1 << 20) for _ in range(2)]
+
+    def work(number: int) -> bool:
+        store, fine = stores[number % 2], True
+        for i in range(20):
+            store.keep(f"{i % 3}", bytes([number]) * 40_000)
+            read = store.recall(f"{i % 3}")
+            fine &= read is None or (len(read) == 40_000 and len(set(read)) == 1)
+        return fine
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
+
+
+def test_nothing_that_could_run_is_kept(cache: Path) -> None:
+    with pytest.raises(ValueError, match="pickle"):
+        recalled("field 1", "mesh", lambda: {"a": np.array([object()])})
 
 
 def textured(value: float) -> Texture:

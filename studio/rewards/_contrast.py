@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from studio.errors import StudioError
 from studio.rewards import Look
-from studio.rewards._patches import Patches, patches
-from studio.rewards._texels import gather
+from studio.rewards._patches import patches
+from studio.sparse import rows_of
 
 if TYPE_CHECKING:
     from studio.surface.atlas import Atlas
@@ -24,12 +25,9 @@ SMOOTH = 1e-3
 """Below this a standard deviation is rounded off, so that its slope stays finite."""
 
 
-def contrast(windows: Patches, cells: Tensor, *, less: Tensor | None = None) -> Tensor:
-    """[P] standard deviation of the cells' colours [3, M] within each window, over all channels; `less` [M] of their variance."""
-    mean = windows.mean(cells)
-    variance = (windows.mean(cells.square()) - mean.square()).mean(0)
-    variance = (variance if less is None else variance - windows.mean(less[None])[0]).clamp(min=0)
-    return (variance + SMOOTH**2).sqrt() - SMOOTH
+def deviation(square: Tensor, mean: Tensor) -> Tensor:
+    """[n] standard deviation over all channels, of the mean square over channels [n] and the means [n, 3]."""
+    return ((square - mean.square().mean(1)).clamp(min=0) + SMOOTH**2).sqrt() - SMOOTH
 
 
 class _OnWindows(nn.Module):
@@ -49,17 +47,22 @@ class Detail(_OnWindows):
         super().__init__(atlas)
         self.speckle = speckle
         # The mean of a cell of few texels still shows their grain: this part of the variance seen within it.
-        squares = self.patches.pooled(self.patches.share[None])[0]
+        pool = self.patches.pool
+        cell = torch.repeat_interleave(pool.offset.diff())
+        squares = pool.weight.new_zeros(pool.rows).index_add(0, cell, pool.weight.square())
         self.register_buffer("leak", (squares / (1 - squares).clamp(min=1e-3)).clamp(max=1), persistent=False)
 
     def forward(self, look: Look) -> Tensor:
         """The score of a look, a scalar below 1."""
-        texels = gather(look.base_color, self.patches.texel)
-        cells = self.patches.pooled(texels)
-        noise = (self.patches.pooled(texels.square()) - cells.square()).mean(0).clamp(min=0)
-        seen = contrast(self.patches, cells, less=noise * self.leak.to(noise.dtype))
+        texels = look.base_color
+        rows = rows_of(torch.cat([texels, texels.square().mean(1, keepdim=True)], 1))
+        cells, square = self.patches.pool(rows).split([3, 1], 1)
+        noise = (square - cells.square().mean(1, keepdim=True)).clamp(min=0)
+        signal = cells.square().mean(1, keepdim=True) - noise * self.leak[:, None].to(noise.dtype)
+        mean, square, noise = self.patches.windows(torch.cat([cells, signal, noise], 1)).split([3, 1, 1], 1)
+        seen = deviation(square[:, 0], mean)
         area = self.patches.area.to(seen.dtype)
-        grain = (self.patches.mean(noise[None])[0] + SMOOTH**2).sqrt() - SMOOTH
+        grain = (noise[:, 0] + SMOOTH**2).sqrt() - SMOOTH
         return (area * seen / (seen + HALF)).sum() - self.speckle * (area * grain).sum()
 
 
@@ -68,7 +71,10 @@ class Coverage(_OnWindows):
 
     def forward(self, look: Look) -> Tensor:
         """The score of a look, a scalar in [0, 1]."""
-        seen = contrast(self.patches, self.patches.colours(look.base_color))
+        cells = self.patches.colours(look.base_color)
+        rows = torch.cat([cells, cells.square().mean(1, keepdim=True)], 1)
+        mean, square = self.patches.windows(rows).split([3, 1], 1)
+        seen = deviation(square[:, 0], mean)
         area = self.patches.area.to(seen.dtype)
         bare = BARE * (area * seen).sum() + FAINT
         return (area * seen.square() / (seen.square() + bare.square())).sum()

@@ -42,8 +42,7 @@ class Cuts(nn.Module):
         kept = sides[0][2] & sides[1][2]  # charts too small for a texel of their own have nothing to say
         length = cuts.length[kept]
         if not len(length):
-            problem = f"'{mesh.name}' has no seams: its atlas is one piece that hangs together everywhere."
-            raise StudioError(problem, "Leave the seam reward out for this mesh.")
+            raise seamless(mesh)
         self.register_buffer("index", torch.stack([s[0][kept] for s in sides]), persistent=False)
         self.register_buffer("weight", torch.stack([s[1][kept] for s in sides]), persistent=False)
         self.register_buffer("length", length / length.sum().clamp(min=1e-30), persistent=False)
@@ -53,6 +52,12 @@ class Cuts(nn.Module):
         texels = gather(look.base_color, self.index.flatten()).unflatten(1, self.index.shape)
         sides = (texels * self.weight.to(texels.dtype)).sum(-1)
         return -(robust(sides[:, 0] - sides[:, 1]) @ self.length.to(texels.dtype)).mean()
+
+
+def seamless(mesh: Mesh) -> StudioError:
+    """What is said of a mesh without cuts."""
+    problem = f"'{mesh.name}' has no seams: its atlas is one piece that hangs together everywhere."
+    return StudioError(problem, "Leave the seam reward out for this mesh.")
 
 
 def _read(atlas: Atlas, index: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -38,21 +38,17 @@ class Features(nn.Module):
         if not weight.sum() > 0:
             raise StudioError("The atlas is too coarse to tell edges on this mesh.", "Use a larger atlas.")
         weight = weight / weight.sum()
-        low, high = _quantiles(torch.from_numpy(curved), torch.from_numpy(weight))
-        curved = curved.clip(float(low), float(high))
-        curved = curved - curved @ weight
-        spread = float(np.sqrt(curved**2 @ weight))
-        if spread < EVEN:
-            problem = f"'{mesh.name}' is evenly curved: there is no curvature here that a texture could emphasise."
-            raise StudioError(problem, "Leave the emphasis reward out for this mesh.")
-        self.register_buffer("curved", torch.from_numpy(curved / spread).float(), persistent=False)
+        curved, deviation = spread(curved, weight)
+        if deviation < EVEN:
+            raise even(mesh)
+        self.register_buffer("curved", torch.from_numpy(curved / deviation).float(), persistent=False)
         self.register_buffer("weight", torch.from_numpy(weight).float(), persistent=False)
 
     def forward(self, look: Look) -> Tensor:
         """The score of a look, a scalar."""
         colours = self.patches.colours(look.base_color)
         weight = self.weight.to(colours.dtype)
-        edge = length(self.patches.slope(colours.new_tensor(LUMA) @ colours)) * self.patches.radius
+        edge = length(self.patches.slope(colours @ colours.new_tensor(LUMA))) * self.patches.radius
         low, high = _quantiles(edge, weight)
         edge = edge.clamp(low, high)
         off = edge - (edge * weight).sum()
@@ -62,7 +58,7 @@ class Features(nn.Module):
 
     def _colourfulness(self, colours: Tensor) -> Tensor:
         """√(σ_rg² + σ_yb²) + 0.3·√(μ_rg² + μ_yb²) of the windows' mean colours."""
-        red, green, blue = self.patches.mean(colours)
+        red, green, blue = self.patches.windows(colours).T
         pair = torch.stack([red - green, (red + green) / 2 - blue])
         area = self.weight.to(pair.dtype)
         mean = pair @ area
@@ -70,10 +66,25 @@ class Features(nn.Module):
         return (variance.sum() + 1e-6).sqrt() + 0.3 * (mean.square().sum() + 1e-6).sqrt()
 
 
+def spread(values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, float]:
+    """Values [P] within their LOW and HIGH quantiles less their mean, and their standard deviation; `weight` [P] sums to 1."""
+    values = values.astype(np.float64)
+    low, high = _quantiles(torch.from_numpy(values), torch.from_numpy(weight))
+    values = values.clip(float(low), float(high))
+    values = values - values @ weight
+    return values, float(np.sqrt(values**2 @ weight))
+
+
+def even(mesh: Mesh) -> StudioError:
+    """What is said of a mesh whose curvature is the same everywhere."""
+    problem = f"'{mesh.name}' is evenly curved: there is no curvature here that a texture could emphasise."
+    return StudioError(problem, "Leave the emphasis reward out for this mesh.")
+
+
 def _quantiles(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """The LOW and HIGH quantiles of `values` [P], each counting with its weight [P]."""
     order = values.argsort()
     reached = weight[order].to(values.dtype).cumsum(0)
     places = torch.searchsorted(reached, reached[-1] * reached.new_tensor((LOW, HIGH))).clamp(max=len(values) - 1)
-    low, high = values[order][places]
+    low, high = values[order[places]]
     return low, high

@@ -35,8 +35,7 @@ class Lines(nn.Module):
         weight = (strength[:, 1] - strength[:, 0]).clip(0)
         mean = float(weight @ self.patches.area.cpu().numpy())
         if mean < LEAST:
-            problem = f"'{mesh.name}' bends nowhere, or alike in all directions, so strokes have nothing to follow."
-            raise StudioError(problem, "Leave the alignment reward out for this mesh.")
+            raise aimless(mesh)
         self.register_buffer("direction", torch.from_numpy(direction[:, :, 1]).float(), persistent=False)
         self.register_buffer("weight", torch.from_numpy(weight).float() * self.patches.area.cpu(), persistent=False)
         clear = float((weight > 0.2) @ self.patches.area.cpu().numpy())
@@ -50,3 +49,9 @@ class Lines(nn.Module):
         size = length(slope)
         weight = self.weight.to(slope.dtype)
         return (weight * aligned * size / (size + self.contrast)).sum() / weight.sum()
+
+
+def aimless(mesh: Mesh) -> StudioError:
+    """What is said of a mesh without directions."""
+    problem = f"'{mesh.name}' bends nowhere, or alike in all directions, so strokes have nothing to follow."
+    return StudioError(problem, "Leave the alignment reward out for this mesh.")

@@ -29,6 +29,12 @@ def area(atlas: Atlas, index: Tensor) -> Tensor:
     return (covered / total if total > 0 else torch.full_like(covered, 1 / len(index))).float()
 
 
+def portions(count: int, most: int) -> list[Tensor]:
+    """The numbers below `count` in random parts alike in size, of at most `most`, each ascending; the same ones each time."""
+    shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return [part.sort().values for part in shuffled.tensor_split(max(1, -(-count // most)))]
+
+
 def gather(base_color: Tensor, index: Tensor) -> Tensor:
     """Colours [C, n] of the texels at flat indices [n] of [S, C, T, T]. Repeated indices accumulate in the gradient."""
     rows = base_color.transpose(0, 1).reshape(base_color.shape[1], -1)

@@ -33,8 +33,7 @@ class Warmth(nn.Module):
         mean = at_texels(mean_curvature(mesh), mesh, atlas, texel.numpy())
         curved = np.abs(mean) > FLAT
         if surface @ curved < LEAST:
-            problem = f"There is no curvature here: only {surface @ curved:.0%} of '{mesh.name}' is curved."
-            raise StudioError(problem, "Leave the colorization reward out for this mesh.")
+            raise flat(mesh, float(surface @ curved))
         if mode == "smooth":
             signed = at_texels(normalised(mesh), mesh, atlas, texel.numpy()) * curved * surface
             weight = signed / np.abs(signed).sum()
@@ -51,6 +50,12 @@ class Warmth(nn.Module):
         """The score of a look, a scalar in [−1, 1]."""
         rows = gather(look.base_color, self.texel)
         return (rows[0] - rows[2]) @ self.weight.to(rows.dtype)
+
+
+def flat(mesh: Mesh, curved: float) -> StudioError:
+    """What is said of a mesh of which only this part is curved."""
+    problem = f"There is no curvature here: only {curved:.0%} of '{mesh.name}' is curved."
+    return StudioError(problem, "Leave the colorization reward out for this mesh.")
 
 
 def _ranks(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

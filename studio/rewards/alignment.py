@@ -32,6 +32,17 @@ class Alignment(Reward):
     follow: str = knob("max", "Strokes run along the strongest (max) or the weakest bend.", choices=("max", "min"))
     contrast: float = knob(1.0, "Change of grey per object radius that counts as half a stroke.", low=0.01, high=20.0)
 
+    def check(self, mesh: Mesh) -> None:
+        """Raises StudioError where the surface bends nowhere, or alike in all directions."""
+        import numpy as np
+
+        from studio.rewards._lines import LEAST, aimless
+        from studio.surface.curvature import line_field, vertex_area
+
+        strength = np.linalg.eigvalsh(line_field(mesh))
+        if vertex_area(mesh) @ (strength[:, 2] - strength[:, 1]) < LEAST:
+            raise aimless(mesh)
+
     def build(self, mesh: Mesh, atlas: Atlas, device: torch.device) -> Score:
         """The score of textures of this mesh. Raises StudioError where the surface bends alike in all directions."""
         from studio.rewards._lines import Lines

@@ -32,6 +32,15 @@ class Colorization(Reward):
     mode: str = knob("ranks", "Compare the extremes, or weigh every texel.", choices=("ranks", "smooth"))
     share: float = knob(0.3, "Part of the curved surface that counts as most convex, and as most concave.", low=0.05, high=0.5)
 
+    def check(self, mesh: Mesh) -> None:
+        """Raises StudioError when less than 5 % of the surface is curved."""
+        from studio.rewards._warmth import LEAST, flat
+        from studio.surface.curvature import FLAT, mean_curvature, vertex_area
+
+        curved = float(vertex_area(mesh) @ (abs(mean_curvature(mesh)) > FLAT))
+        if curved < LEAST:
+            raise flat(mesh, curved)
+
     def build(self, mesh: Mesh, atlas: Atlas, device: torch.device) -> Score:
         """The score of textures of this mesh. Raises StudioError when less than 5 % of the surface is curved."""
         from studio.rewards._warmth import Warmth

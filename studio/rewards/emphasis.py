@@ -32,6 +32,14 @@ class Emphasis(Reward):
 
     color: float = knob(0.05, "How much a colourful texture is worth beside that.", low=0.0, high=2.0)
 
+    def check(self, mesh: Mesh) -> None:
+        """Raises StudioError where the surface is evenly curved."""
+        from studio.rewards._features import EVEN, even, spread
+        from studio.surface.curvature import normalised, vertex_area
+
+        if spread(abs(normalised(mesh)), vertex_area(mesh))[1] < EVEN:
+            raise even(mesh)
+
     def build(self, mesh: Mesh, atlas: Atlas, device: torch.device) -> Score:
         """The score of textures of this mesh. Raises StudioError where the surface is evenly curved."""
         from studio.rewards._features import Features

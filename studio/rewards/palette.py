@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from studio.surface.atlas import Atlas
     from studio.surface.mesh import Mesh
 
+MOST_TEXELS = 100_000
+"""Looked at in one iteration."""
 NEAR = 0.01
 """Perceptual distance below which the pull towards a colour fades (half of what one sees), so that the reward is smooth."""
 
@@ -27,7 +29,8 @@ class Palette(Reward):
 
     With D_k = √(|Δ_k|² + NEAR²) over the colours k, m = (Σ_k D_k^−p)^(−1/p) − NEAR and p = 1/softness: a soft minimum that
     stays the minimum where one colour is much nearer than the others, whatever the scale. So r = 0 where every texel has a
-    palette colour, and r = −0.1 means that texels are off by a clearly visible 0.1 on average.
+    palette colour, and r = −0.1 means that texels are off by a clearly visible 0.1 on average. A look with a step sees one random
+    portion of the texels, drawn without replacement until each has had its turn; a look without one sees them all.
     """
 
     description = "Keeps the texture to a few chosen colours."
@@ -46,18 +49,22 @@ class Palette(Reward):
         import torch
 
         from studio.rewards._color import oklab
-        from studio.rewards._texels import area, gather, valid
+        from studio.rewards._texels import area, gather, portions, valid
 
         index = valid(atlas)
-        index, weight = index.to(device), area(atlas, index).to(device)
+        weight = area(atlas, index)
+        parts = [(index[part].to(device), weight[part].to(device)) for part in portions(len(index), MOST_TEXELS)]
+        whole = index.to(device), weight.to(device)
         palette = oklab(torch.tensor(sorted({from_hex(c) for c in self.colors}), dtype=torch.float64).T).T
         p = 1 / self.softness
 
         def score(look: Look) -> Tensor:
+            index, weight = whole if look.step is None else parts[look.step % len(parts)]
             lab = oklab(gather(look.base_color, index))
             square = torch.stack([(lab - c[:, None]).square().sum(0) for c in palette.to(lab)])
             soft = torch.exp(torch.logsumexp(-p / 2 * torch.log(square + NEAR**2), dim=0) / -p)
-            return NEAR - weight.to(lab.dtype) @ soft
+            weight = weight.to(lab.dtype)
+            return NEAR - weight @ soft / weight.sum().clamp_min(1e-30)
 
         return score
 

@@ -21,6 +21,14 @@ class Seam(Reward):
 
     description = "Makes colours meet along the seams of the UV layout."
 
+    def check(self, mesh: Mesh) -> None:
+        """Raises StudioError when the mesh has UVs without cuts; those that are laid out have some."""
+        from studio.rewards._cuts import seamless
+        from studio.surface.seams import cut_edges
+
+        if mesh.corner_uv is not None and not len(cut_edges(mesh)):
+            raise seamless(mesh)
+
     def build(self, mesh: Mesh, atlas: Atlas, device: torch.device) -> Score:
         """The score of textures of this mesh. Raises StudioError when its atlas has no cuts."""
         from studio.rewards._cuts import Cuts

@@ -33,6 +33,12 @@ class Symmetry(Reward):
 
     contrast: float = knob(1.0, "How strongly the loss of local contrast is held against a texture.", low=0.0, high=10.0)
 
+    def check(self, mesh: Mesh) -> None:
+        """Raises StudioError when the mesh has no mirror plane."""
+        from studio.surface.symmetry import find_plane
+
+        find_plane(mesh)
+
     def build(self, mesh: Mesh, atlas: Atlas, device: torch.device) -> Score:
         """The score of textures of this mesh. Raises StudioError when the mesh or the atlas has no mirror image."""
         from studio.rewards._mirror import Mirror

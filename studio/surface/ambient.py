@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from studio.store import recalled
 from studio.surface.occlusion import Occlusion
 
 if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
 
+VERSION = 1
+"""Grows when other numbers come of the same mesh: those kept on disk are then not used."""
 LIFT = 2e-3
 """Rays start this far above the surface, in work units: creases of rounding do not count."""
 CHUNK = 1 << 14
@@ -21,7 +24,11 @@ CHUNK = 1 << 14
 def openness(mesh: Mesh, rays: int = 64) -> np.ndarray:
     """[N] float32: 1 = every ray leaves, 0 = none does. `rays` directions per vertex, spread evenly over the cosine-weighted
     hemisphere about the mean normal of its faces, turned per vertex so that neighbours err differently, and smoothed over each
-    vertex's neighbours. Vertices without faces are open. Raises DeviceError where Embree is missing."""
+    vertex's neighbours. Vertices without faces are open. Kept on disk. Raises DeviceError where Embree is missing."""
+    return recalled(f"openness {VERSION}", f"{mesh.hash} {rays}", lambda: {"open": _measured(mesh, rays)})["open"]
+
+
+def _measured(mesh: Mesh, rays: int) -> np.ndarray:
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     normal = _vertex_normals(vertices, faces)
     obstacle = Occlusion(mesh)

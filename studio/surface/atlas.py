@@ -22,6 +22,8 @@ from studio.surface.corners import Corners
 if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
 
+VERSION = 1
+"""Grows when another atlas is built of the same mesh: what was computed from the old one and kept on disk is then not used."""
 INTERIOR_PX = 2
 """A texel is interior when every texel this near (in rows and columns) belongs to the same chart."""
 LARGEST_PX = 8192
@@ -51,6 +53,8 @@ class Atlas:
     face_chart: Tensor
     """[F] int32."""
     corners: Corners
+    key: str = ""
+    """Stands for all of the above: what is computed from it alone is kept on disk under this; "" where nothing is."""
 
     @property
     def sets(self) -> int:
@@ -158,10 +162,10 @@ def build_atlas(mesh: Mesh, size_px: int) -> Atlas:
     uv = np.asarray(mesh.corner_uv, np.float64)
     uv = uv - np.floor(uv.mean(1, keepdims=True))
     face_set = np.asarray(mesh.face_set, np.int64)
-    sets = len(mesh.sets)
+    shape = (len(mesh.sets), size_px, size_px)
     chart = _islands(corners)
 
-    owner = np.full(sets * size_px**2, -1, np.int32)
+    owner = np.full(np.prod(shape), -1, np.int32)
     bary = np.zeros((len(owner), 3), np.float32)
     cover = np.zeros(len(owner), np.float32)
     covers = np.zeros(len(uv), bool)
@@ -173,27 +177,26 @@ def build_atlas(mesh: Mesh, size_px: int) -> Atlas:
         covers[face] = True
         on_edges = (weight < 1e-6).sum(1)  # neighbours share a texel on their common edge or corner, and that is no overlap
         cover += np.bincount(texel, np.array([1, 1 / 2, 1 / 6])[on_edges.clip(0, 2)], minlength=len(owner)).astype(np.float32)
-        free = owner[texel] < 0
-        lowest = np.flatnonzero(free)[::-1]  # faces come in order and the last assignment stays, so the lowest face does
+        lowest = np.flatnonzero(owner[texel] < 0)[::-1]  # faces come in order, the last assignment stays: the lowest face does
         owner[texel[lowest]] = face[lowest]
         mine = owner[texel] == face
         bary[texel[mine]] = weight[mine]
         over = (on_edges == 0) & ~mine
         overlaps.append(np.unique(np.stack([chart[face[over]], chart[owner[texel[over]]]], 1), axis=0))
     chart = _merged(chart, np.concatenate(overlaps))
-    texel_chart = np.where(owner < 0, -1, chart[owner])
-    shape = (sets, size_px, size_px)
-    claim, nearest = _claims(texel_chart.reshape(shape), _seeds(uv, face_set, chart, covers, shape))
+    texel_chart = np.where(owner < 0, -1, chart[owner]).reshape(shape)
+    claim, nearest = _claims(texel_chart, _seeds(uv, face_set, chart, covers, shape))
     return Atlas(
         size_px=size_px,
         face=torch.from_numpy(owner.reshape(shape)),
         bary=torch.from_numpy(bary.reshape(*shape, 3)),
-        chart=torch.from_numpy(texel_chart.reshape(shape).astype(np.int32)),
+        chart=torch.from_numpy(texel_chart.astype(np.int32)),
         claim=torch.from_numpy(claim),
         nearest=torch.from_numpy(nearest),
         shared=torch.from_numpy(cover.reshape(shape) > 1.25),
         face_chart=torch.from_numpy(chart.astype(np.int32)),
         corners=corners,
+        key=f"{mesh.hash} {size_px} {VERSION}",
     )
 
 
@@ -231,8 +234,7 @@ def _merged(chart: np.ndarray, overlaps: np.ndarray) -> np.ndarray:
 def _chunks(uv_px: np.ndarray) -> list[tuple[int, int]]:
     """Runs of faces whose boxes cover about ENTRIES texels."""
     total = np.cumsum(np.prod(np.ptp(uv_px, axis=1) + 1, axis=1))
-    cuts = np.flatnonzero(np.diff((total / ENTRIES).astype(np.int64))) + 1
-    edges = [0, *cuts.tolist(), len(uv_px)]
+    edges = [0, *(np.flatnonzero(np.diff((total / ENTRIES).astype(np.int64))) + 1).tolist(), len(uv_px)]
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 

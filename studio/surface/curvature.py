@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from studio.store import recalled
+
 if TYPE_CHECKING:
     from studio.surface.atlas import Atlas
     from studio.surface.mesh import Mesh
 
+VERSION = 1
+"""Grows when other numbers come of the same mesh: those kept on disk are then not used."""
 RADII = (5, 3, 2)
 """Neighbourhoods of the fit, in rings of edges: the first, and smaller ones for a part of the mesh on which it fails."""
 STRONGEST = 1e4
@@ -58,10 +62,15 @@ class Curvature:
 
 @lru_cache(maxsize=4)
 def curvature(mesh: Mesh) -> Curvature:
-    """The curvature of a mesh's vertices; vertices at one place count as one, so that cuts in a file are no creases.
+    """The curvature of a mesh's vertices, kept on disk; vertices at one place count as one: cuts in a file are no creases.
 
     A sphere of radius r has 1/r twice, a cylinder 1/r and 0, a plane 0.
     """
+    return Curvature(**recalled(f"curvature {VERSION}", mesh.hash, lambda: _measured(mesh)))
+
+
+def _measured(mesh: Mesh) -> dict[str, np.ndarray]:
+    """The attributes of a `Curvature`."""
     points, vertex = np.unique(mesh.vertices.astype(np.float64), axis=0, return_inverse=True)
     faces = vertex.reshape(-1)[mesh.faces]
     a, b, c = (points[faces[:, i]] for i in range(3))
@@ -79,7 +88,8 @@ def curvature(mesh: Mesh) -> Curvature:
     high, low = np.where(swapped, k2, k1), np.where(swapped, k1, k2)
     to_high, to_low = (np.where(swapped[:, None], x, y) for x, y in ((d2, d1), (d1, d2)))
     back = vertex.reshape(-1)
-    return Curvature(*(np.ascontiguousarray(x[back], np.float32) for x in (high, low, to_high, to_low)))
+    found = {"high": high, "low": low, "high_direction": to_high, "low_direction": to_low}
+    return {name: np.ascontiguousarray(x[back], np.float32) for name, x in found.items()}
 
 
 def mean_curvature(mesh: Mesh) -> np.ndarray:
@@ -99,13 +109,19 @@ def sharpness(mesh: Mesh) -> np.ndarray:
     """[N] float32 in [−1, 1]: edges positive, grooves negative; mean curvature over its STRONG quantile by area, which counts as
     SHARP at least: on a large ball and on noise in flat faces nothing is an edge."""
     mean = mean_curvature(mesh)
-    corners = mesh.vertices.astype(np.float64)[mesh.faces]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    weight = np.bincount(mesh.faces.ravel(), np.repeat(area, 3), minlength=len(mean))
+    weight = vertex_area(mesh)
     order = np.argsort(np.abs(mean))
     share = np.cumsum(weight[order])
     usual = np.abs(mean)[order][np.searchsorted(share, STRONG * share[-1])] if len(mean) else 0.0
     return np.clip(mean / max(float(usual), SHARP), -1, 1)
+
+
+def vertex_area(mesh: Mesh) -> np.ndarray:
+    """[N] float64, the part of the surface around each vertex, summing to 1; a third of its faces'."""
+    corners = mesh.vertices.astype(np.float64)[mesh.faces]
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    weight = np.bincount(mesh.faces.ravel(), np.repeat(area, 3), minlength=len(mesh.vertices))
+    return weight / max(weight.sum(), 1e-30)
 
 
 @lru_cache(maxsize=4)

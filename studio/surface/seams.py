@@ -35,8 +35,20 @@ class Seams:
         return one - other
 
 
-def seams(mesh: Mesh, atlas: Atlas) -> Seams:
-    """The cuts of `atlas` about every texel, on its device; n is 0 where nothing is cut.
+def cut_edges(mesh: Mesh) -> np.ndarray:
+    """[n, 2] the vertices at the ends of every cut of a mesh with UVs; n is 0 where nothing is cut."""
+    return _vertices(mesh, _cuts(mesh)[0])
+
+
+def _vertices(mesh: Mesh, edge: np.ndarray) -> np.ndarray:
+    """[n, 2] the ends of edges 3 · face + side [n]."""
+    face, side = np.divmod(edge, 3)
+    return np.stack([mesh.faces[face, side], mesh.faces[face, (side + 1) % 3]], 1)
+
+
+def _cuts(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The n edges that are cut, as either of their faces has them (3 · face + side) [n], and their uv there [n, 2, 2], at the end
+    with the lower vertex number first.
 
     An edge between two faces is cut where they lie in different texture sets or where its ends have other uv in each of them.
     """
@@ -58,17 +70,22 @@ def seams(mesh: Mesh, atlas: Atlas) -> Seams:
     same_place = (np.abs(apart - np.round(apart[:, :1])) < 1e-6).all((1, 2))  # whole tiles apart is the same texel
     face_set = np.asarray(mesh.face_set)
     cut = np.flatnonzero(~same_place | (face_set[face[a]] != face_set[face[b]]))
-    a, b, uv_a, uv_b = a[cut], b[cut], uv_a[cut], uv_b[cut]
+    return a[cut], b[cut], uv_a[cut], uv_b[cut]
 
+
+def seams(mesh: Mesh, atlas: Atlas) -> Seams:
+    """The cuts of `atlas` about every texel, on its device; n is 0 where nothing is cut."""
+    a, b, uv_a, uv_b = _cuts(mesh)
     texels = atlas.size_px * np.maximum(*(np.linalg.norm(x[:, 1] - x[:, 0], axis=-1) for x in (uv_a, uv_b)))
     count = np.clip(np.ceil(texels), 1, MOST_PER_EDGE).astype(np.int64)
-    which = np.repeat(np.arange(len(cut)), count)
+    which = np.repeat(np.arange(len(a)), count)
     along = (np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count) + 0.5) / count[which]
     vertices = np.asarray(mesh.vertices, np.float64)
-    length = np.linalg.norm(vertices[end[a]] - vertices[start[a]], axis=-1) / count
+    ends = vertices[_vertices(mesh, a)]
+    length = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=-1) / count
     sides = []
     for edge, ends_uv in ((a, uv_a), (b, uv_b)):
-        owner = torch.from_numpy(face[edge][which]).to(atlas.device)
+        owner = torch.from_numpy((edge // 3)[which]).to(atlas.device)
         place = torch.from_numpy(ends_uv[which, 0] + along[:, None] * (ends_uv[which, 1] - ends_uv[which, 0]))
         place = place.float().to(atlas.device)
         sides.append(atlas.taps(atlas.corners.face_set[owner], place, atlas.face_chart[owner]))

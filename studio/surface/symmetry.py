@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from studio.errors import StudioError
+from studio.store import recalled
 
 if TYPE_CHECKING:
     from studio.surface.atlas import Atlas
     from studio.surface.mesh import Mesh
 
+VERSION = 1
+"""Grows when another plane or other pairs come of the same mesh: those kept on disk are then not used."""
 LIMIT = 0.01
 """The largest mirror distance, in bounding-box diagonals, at which a mesh counts as symmetric."""
 TRIM = 0.9
@@ -62,6 +66,11 @@ class Plane:
         return directions - 2 * (directions @ self.normal)[:, None] * self.normal
 
     @property
+    def holds(self) -> bool:
+        """Whether the mesh counts as symmetric about it."""
+        return self.error <= LIMIT
+
+    @property
     def cost(self) -> float:
         """What planes are compared by: the error, and the parts of the surface that have no mirror image."""
         return self.error + 2 * LIMIT * (1 - self.confidence)
@@ -82,10 +91,32 @@ class Pairs:
 
 
 def find_plane(mesh: Mesh) -> Plane:
-    """The plane about which the mesh is most symmetric; deterministic.
+    """The plane about which the mesh is symmetric; deterministic.
 
     Raises StudioError when the mirror distance of every plane exceeds LIMIT.
     """
+    plane = best_plane(mesh)
+    if not plane.holds:
+        raise StudioError(
+            f"'{mesh.name}' is not symmetric: its best mirror image is {plane.error:.2%} of its size off, over {LIMIT:.0%}.",
+            "Leave the symmetry reward out for this mesh.",
+        )
+    return plane
+
+
+@lru_cache(maxsize=4)
+def best_plane(mesh: Mesh) -> Plane:
+    """The plane about which the mesh is most symmetric, however little that is; deterministic, kept on disk."""
+
+    def searched() -> dict[str, np.ndarray]:
+        return {name: np.asarray(value) for name, value in vars(_searched(mesh)).items()}
+
+    found = recalled(f"plane {VERSION}", mesh.hash, searched)
+    offset, error, confidence = (float(found[name]) for name in ("offset", "error", "confidence"))
+    return Plane(found["normal"], offset, str(found["origin"]), error, confidence)
+
+
+def _searched(mesh: Mesh) -> Plane:
     import igl
     from scipy.spatial import cKDTree
 
@@ -105,22 +136,20 @@ def find_plane(mesh: Mesh) -> Plane:
         squared, _, found = tree.squared_distance(vertices, faces, q)
         return np.sqrt(squared), found
 
-    found = [_scored(p, some, exact, diagonal) for p in _axes(points)]
+    def across(plane: Plane) -> bool:  # a sheet that lies in the plane is its own mirror image, which says nothing
+        return bool(np.abs(plane.height(vertices)).max() > LIMIT * diagonal)
+
+    found = [_scored(p, some, exact, diagonal) for p in _axes(points) if across(p)]
     if min(p.cost for p in found) > PERFECT:
         guesses = [_scored(p, some[::8], near, diagonal) for p in _bisectors(some, some_normals, diagonal)]
         found += [_scored(p, some, exact, diagonal) for p in _distinct(sorted(guesses, key=lambda p: p.cost), 4)]
         for plane in sorted(found, key=lambda p: p.cost)[:4]:
             rough = _refined(plane, some, near, rounds=ROUNDS)
             found.append(_scored(_refined(rough, some, exact, rounds=ROUNDS // 3), some, exact, diagonal))
+    found = [p for p in found if across(p)]
     best = min(p.cost for p in found)
     order = {"the x axis": 0, "the z axis": 1, "the y axis": 2}
-    plane = min((p for p in found if p.cost <= best + ALIKE), key=lambda p: (order.get(p.origin, 3), p.cost))
-    if plane.error > LIMIT:
-        raise StudioError(
-            f"'{mesh.name}' is not symmetric: its best mirror image is {plane.error:.2%} of its size off, over {LIMIT:.0%}.",
-            "Leave the symmetry reward out for this mesh.",
-        )
-    return plane
+    return min((p for p in found if p.cost <= best + ALIKE), key=lambda p: (order.get(p.origin, 3), p.cost))
 
 
 def mirrored_pairs(plane: Plane, atlas: Atlas) -> Pairs:
@@ -128,8 +157,16 @@ def mirrored_pairs(plane: Plane, atlas: Atlas) -> Pairs:
 
     Among the four nearest texels the one with the least distance and best agreeing normal is taken; exact ties fall to the one
     further along a fixed direction in space, so that the pairs do not depend on where the charts lie in the atlas. Pairs may miss
-    each other by two texels plus LIMIT.
+    each other by two texels plus LIMIT. Kept on disk.
     """
+    key = f"{atlas.key} {plane.normal.tolist()} {plane.offset}" if atlas.key else ""
+    found = recalled(f"pairs {VERSION}", key, lambda: _paired(plane, atlas))
+    texel, partner = (found[name].astype(np.int64) for name in ("texel", "partner"))
+    return Pairs(texel, partner, own=int(found["own"]), alone=int(found["alone"]))
+
+
+def _paired(plane: Plane, atlas: Atlas) -> dict[str, np.ndarray]:
+    """The attributes of `Pairs`, in numbers that take little room."""
     from scipy.spatial import cKDTree
 
     index = np.flatnonzero(atlas.valid.cpu().numpy())
@@ -152,7 +189,8 @@ def mirrored_pairs(plane: Plane, atlas: Atlas) -> Pairs:
     alone = partner < 0
     own = partner == np.arange(len(index))
     kept = ~(alone | own)
-    return Pairs(index[kept], index[partner[kept]], own=int(own.sum()), alone=int(alone.sum()))
+    pairs = {"texel": index[kept].astype(np.int32), "partner": index[partner[kept]].astype(np.int32)}
+    return pairs | {"own": np.asarray(own.sum()), "alone": np.asarray(alone.sum())}
 
 
 def texel_size(atlas: Atlas) -> float:

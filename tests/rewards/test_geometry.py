@@ -128,6 +128,20 @@ def test_a_flat_mesh_is_refused_with_a_reason(name: str) -> None:
         built(name, plane())
 
 
+@pytest.mark.parametrize("name", ["alignment", "emphasis", "colorization", "seam", "palette", "detail"])
+def test_the_mesh_alone_is_refused_for_the_same_reasons(name: str) -> None:
+    """`check`, which the window asks before any run, agrees with `build`."""
+    for mesh, atlas in (plane(), waves(), cylinder()):
+        reward, said = SOCKET.make(name), []
+        for act in (reward.check, lambda m, r=reward, a=atlas: r.build(m, a, torch.device("cpu"))):
+            try:
+                act(mesh)
+                said.append("")
+            except StudioError as error:
+                said.append(error.remedy)
+        assert said[0] == said[1], mesh.name
+
+
 def test_a_mesh_without_cuts_has_no_seams() -> None:
     with pytest.raises(StudioError, match="has no seams"):
         built("seam", plane())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from studio.errors import StudioError
-from studio.rewards import SOCKET
+from studio.rewards import SOCKET, palette
 from studio.rewards._color import oklab
 from studio.rewards.palette import NEAR, from_hex
 from studio.surface.atlas import build_atlas
@@ -73,6 +75,21 @@ def test_surface_counts_not_texels() -> None:
     texture[..., 20:] = flat(RED)[..., 20:]
     reward = SOCKET.make("palette", colors=(RED,)).build(mesh, build_atlas(mesh, SIZE), torch.device("cpu"))
     assert float(reward(look(texture))) == pytest.approx(score(flat(BLUE), RED) / 2, rel=1e-4)
+
+
+def test_an_iteration_looks_at_a_portion_and_all_of_them_at_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(palette, "MOST_TEXELS", 60)
+    reward = SOCKET.make("palette", colors=(RED, BLUE)).build(*scene(), torch.device("cpu"))
+    count = -(-int(scene()[1].valid.sum()) // 60)
+    seen, values = torch.zeros(SIZE, SIZE), []
+    for step in range(count):
+        leaf = noise().requires_grad_()
+        value = reward(replace(look(leaf), step=step))
+        seen += torch.autograd.grad(value, leaf)[0].abs().sum((0, 1)) > 0
+        values.append(float(value.detach()))
+    assert torch.equal(seen, scene()[1].valid[0].float()), "every texel has its turn, once"
+    assert float(np.mean(values)) == pytest.approx(score(noise(), RED, BLUE), rel=0.05)
+    assert float(reward(replace(look(noise()), step=count))) == values[0]
 
 
 def test_colours_are_read_in_the_usual_notations() -> None:

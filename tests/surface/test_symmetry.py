@@ -8,7 +8,7 @@ import pytest
 from studio.errors import StudioError
 from studio.surface.atlas import build_atlas
 from studio.surface.mesh import Mesh
-from studio.surface.symmetry import LIMIT, Plane, find_plane, mirrored_pairs, texel_size
+from studio.surface.symmetry import LIMIT, Plane, best_plane, find_plane, mirrored_pairs, texel_size
 from tests.meshes import cube, joined, patch, quad, uv_sphere
 
 
@@ -51,6 +51,13 @@ def test_a_small_part_may_be_missing_on_one_side() -> None:
     mesh = Mesh.from_arrays(np.concatenate([box, knob]), np.concatenate([faces, faces + len(box)]), name="knob")
     plane = find_plane(mesh)
     assert plane.origin == "the z axis" and plane.error < 1e-6
+
+
+def test_a_sheet_is_not_symmetric_about_itself() -> None:
+    corners = np.array([[-1, -1, 0], [1.6, -1, 0], [0.2, 1.5, 0], [-1, 0.2, 0]], np.float32)
+    sheet = Mesh.from_arrays(corners, np.array([[0, 1, 2], [0, 2, 3]]), name="sheet")
+    assert abs(best_plane(sheet).normal[2]) < 1e-3, "the plane it lies in"
+    assert find_plane(quad()).origin == "the x axis"
 
 
 def test_a_twisted_mesh_is_refused_with_the_number() -> None:
