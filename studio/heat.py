@@ -25,6 +25,21 @@ def on_clay(count: int = 256) -> np.ndarray:
 
 
 @cache
+def two_sided(count: int = 256) -> np.ndarray:
+    """From hollow to bulge [count, 3] float32 sRGB: verdigris, clay in the middle, amber; read-only."""
+    stops = np.array([(0.05, 0.31, 0.33), (0.29, 0.63, 0.58), CLAY, (0.93, 0.72, 0.40), (0.78, 0.36, 0.14)])
+    turn, at = np.linspace(0, 1, count), np.linspace(0, 1, len(stops))
+    colours = np.stack([np.interp(turn, at, channel) for channel in stops.T], 1).astype(np.float32)
+    colours.setflags(write=False)
+    return colours
+
+
+def of_lines(count: int = 256) -> np.ndarray:
+    """`heat_colours` [count, 3] without the brightest, which would be lost on white."""
+    return heat_colours(round(count / 0.8))[:count]
+
+
+@cache
 def heat_colours(count: int = 256) -> np.ndarray:
     """From cold to hot [count, 3] float32 sRGB, violet to yellow: even steps for the eye, read-only.
 

@@ -7,6 +7,7 @@ filtered by mipmaps (Williams 1983, Pyramidal parametrics), nothing differentiab
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from studio.heat import HOTTEST
 from studio.shade import Lighting
 from studio.shadow import reached, spiral, unhidden
 from studio.sparse import rows_of
@@ -26,9 +28,13 @@ if TYPE_CHECKING:
     from studio.renderers import Band
     from studio.surface.mesh import Mesh
     from studio.surface.occlusion import Occlusion
+    from studio.texture import Texture
 
 LEVELS = 5
 """Mip levels: beyond that texels of different charts would mix."""
+BACK = 8.0
+"""Orthographic pictures are taken from so far away: nothing may lie behind the eye."""
+HEAT_PX = 256
 SHADOW_RAYS = 2_000_000
 """About as many rays find out what hides light from a mesh, whatever its size."""
 
@@ -103,6 +109,25 @@ class Mipmaps:
         return _by_channel(F.embedding_bag(index, self._table, per_sample_weights=weight, mode="sum"))
 
 
+def stacked(texture: Texture) -> Tensor:
+    """Base colour, roughness and metallic [S, 5, T, T]."""
+    return torch.cat([texture.channels[name] for name in ("base_color", "roughness", "metallic")], dim=1)
+
+
+def evened(heat: Tensor) -> Tensor:
+    """A heat map [S, 1, T, T] at HEAT_PX² or less, 1 where it is hottest. Texels without heat do not cool their neighbours:
+    rewards may look at a part of the texels at a time."""
+    side = min(heat.shape[-1], HEAT_PX)
+    pooled = F.adaptive_avg_pool2d(heat, side) / F.adaptive_avg_pool2d((heat > 0).to(heat.dtype), side).clamp(min=1e-9)
+    values = pooled[pooled > 0]
+    return pooled / values.quantile(HOTTEST) if len(values) else pooled
+
+
+def looked_up(table: np.ndarray, level: Tensor) -> Tensor:
+    """The colours [n, 3] of a table [count, 3] at levels [n] from 0 to 1."""
+    return torch.tensor(table, device=level.device)[(level.clamp(0, 1) * (len(table) - 1)).round().long()]
+
+
 def _by_channel(rows: Tensor) -> Tensor:
     """The same [n, C] with each channel's numbers side by side in memory: what follows is several times as fast on a CPU."""
     return rows.T.contiguous().T
@@ -114,6 +139,13 @@ def sizes_of(size_px: int) -> list[int]:
 
 
 # -- The pixels -----------------------------------------------------------------------------------------------------------
+
+
+def taken_back(camera: Camera) -> Camera:
+    """An orthographic camera that sees the same with its eye outside of everything."""
+    if not camera.orthographic:
+        return camera
+    return replace(camera, distance=BACK, fov_deg=2 * math.degrees(math.atan(camera.half_height() / BACK)))
 
 
 class Places:
@@ -160,6 +192,10 @@ class Places:
     def lighting(self) -> Lighting:
         """What lights them."""
         return Lighting(self._light, self.facing, self.to_eye, visible=self._open)
+
+    def at(self, values: Tensor) -> Tensor:
+        """Values of the vertices [N] at the pixels [n]."""
+        return (values[self._model.faces[self.face]] * self.bary).sum(1)
 
     def taps(self, size_px: int) -> tuple[Tensor, Tensor]:
         """Which four texels of the `Mipmaps` of a texture of this size each pixel shows [n, 4], and their weights [n, 4]."""

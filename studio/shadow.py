@@ -27,6 +27,11 @@ def spiral(count: int) -> Tensor:
     return torch.stack([ring * turn.sin(), y, ring * turn.cos()], dim=-1)
 
 
+def upper(count: int) -> Tensor:
+    """`count` directions over the upper half of the sphere [count, 3]."""
+    return spiral(2 * count)[:count]
+
+
 def reached(obstacle: Occlusion, point: Tensor, normal: Tensor, lamps: Tensor) -> Tensor:
     """[n, L] bool: nothing stands between the surface at `point` [n, 3] facing `normal` [n, 3] and the lamp in direction [L, 3],
     which lies before the surface (CPU)."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,17 +21,20 @@ from torch import Tensor
 from studio import environment
 from studio.backdrop import backdrop
 from studio.errors import unknown
-from studio.heat import CLAY, HOTTEST, on_clay
-from studio.pixels import Mipmaps, Model, Places
+from studio.heat import CLAY, on_clay, two_sided
+from studio.inking import ink
+from studio.pixels import Mipmaps, Model, Places, evened, looked_up, stacked, taken_back
 from studio.renderers import Band, build
 from studio.shade import checker, filmic
-from studio.shadow import Floor, spiral
+from studio.shadow import Floor, upper
 from studio.shot import CHANNELS, Shot
 from studio.surface.occlusion import Occlusion
 from studio.texture import srgb_from_linear
 
 if TYPE_CHECKING:
     from studio.camera import Camera
+    from studio.fields import Field
+    from studio.marks import Marks
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
 
@@ -43,8 +46,6 @@ BAND_PIXELS = {"cpu": 1 << 16}
 KEPT_HITS = 1_500_000
 """At most so many surface pixels stay prepared for the next texture."""
 FLOOR_PX, FLOOR_LAMPS = 112, 128
-BACK = 8.0
-"""Orthographic pictures are taken from so far away: nothing may lie behind the eye."""
 
 
 class Superseded(Exception):
@@ -64,7 +65,7 @@ class Viewer:
         """Take up `mesh`: its tables, and what hides light from it and from the floor."""
         obstacle = Occlusion(mesh)
         self._mesh, self._model = mesh, Model(mesh, obstacle, self.device)
-        self._floor = Floor(obstacle, float(mesh.vertices[:, 1].min()) - 0.002, _upper(FLOOR_LAMPS), FLOOR_PX)
+        self._floor = Floor(obstacle, float(mesh.vertices[:, 1].min()) - 0.002, upper(FLOOR_LAMPS), FLOOR_PX)
         self._frame: _Frame | None = None
         self._lit: _Light | None = None
 
@@ -74,14 +75,15 @@ class Viewer:
         texture: Texture,
         *,
         before: Texture | None = None,
-        heat: Tensor | None = None,
+        heat: Tensor | Field | None = None,
+        marks: Sequence[Marks] = (),
         out: np.ndarray | None = None,
         wanted: Callable[[], bool] = lambda: True,
     ) -> np.ndarray:
         """RGBA float32 [height, width, 4] in sRGB, colours not multiplied by alpha; written into `out` when that is given.
 
-        `heat` [S, 1, T, T] ≥ 0 is shown in colours over clay. `wanted` is asked between bands and samples: raises Superseded
-        when it says no. Raises StudioError for an unknown channel or environment.
+        `heat` [S, 1, T, T] ≥ 0, or a field, is shown in colours over clay, and `marks` over everything. `wanted` is asked between
+        bands and samples: raises Superseded when it says no. Raises StudioError for an unknown channel or environment.
         """
         if shot.channel not in CHANNELS:
             raise unknown("channel", shot.channel, CHANNELS)
@@ -106,6 +108,8 @@ class Viewer:
                 drawn[rows] = mean.reshape(band.rows, band.width, 4)
             if shot.samples == 1 and shot.backdrop:
                 frame.soften(drawn)
+            for each in marks:
+                ink(drawn, frame.depth, frame.camera, each)
             if not here:
                 torch.from_numpy(picture).copy_(drawn)
         return picture
@@ -117,7 +121,7 @@ class Viewer:
             return None
         band = Band(width, height, row, 1, shift=(0.0, y - row - 0.5))
         with torch.no_grad():
-            pixel, face, bary = self._rasterizer.surface(self._mesh, _taken_back(camera), band)
+            pixel, face, bary = self._rasterizer.surface(self._mesh, taken_back(camera), band)
             found = (pixel == int(x)).nonzero()[:, 0].tolist()
             if not found:
                 return None
@@ -137,12 +141,12 @@ class Viewer:
         if self._lit is None or self._lit.key != key:
             light = environment.load(shot.environment).turned(shot.environment_turn_deg)
             self._model.light_from(light)
-            strength = light.reflected(_upper(FLOOR_LAMPS), torch.full((FLOOR_LAMPS,), 0.5)).mean(-1)
+            strength = light.reflected(upper(FLOOR_LAMPS), torch.full((FLOOR_LAMPS,), 0.5)).mean(-1)
             self._lit = _Light(key, light.to(self.device), self._floor.shadow(strength).to(self.device))
         return self._lit
 
     def _colours(
-        self, shot: Shot, frame: _Frame, places: Places, texture: Texture, before: Texture | None, heat: Tensor | None
+        self, shot: Shot, frame: _Frame, places: Places, texture: Texture, before: Texture | None, heat: Tensor | Field | None
     ) -> Tensor:
         """sRGB [n, 3] of surface pixels."""
         if heat is not None:
@@ -168,23 +172,35 @@ class Viewer:
             near, far = frame.reach
             return ((far - places.depth) / (far - near)).clamp(0, 1)[:, None].expand(-1, 3)
         if shot.channel == "clay":
-            clay = places.facing.new_tensor((*CLAY, CLAY_ROUGHNESS, 0.0)).expand(len(places), -1)
-            return _shown(shot, places.lighting(clay[:, :3], clay[:, 3:4], clay[:, 4:]))
-        values = self._mips(texture, lambda: _stacked(texture))(places.taps(texture.size_px))
+            return self._clay(shot, places, places.facing.new_tensor(CLAY).expand(len(places), -1))
+        values = self._mips(texture, lambda: stacked(texture))(places.taps(texture.size_px))
         base_color, roughness, metallic = values.split([3, 1, 1], dim=1)
         if shot.channel == "material":
             return _shown(shot, places.lighting(base_color, roughness, metallic))
         return {"base_color": base_color, "roughness": roughness, "metallic": metallic}[shot.channel].expand(-1, 3)
 
-    def _heated(self, shot: Shot, places: Places, heat: Tensor) -> Tensor:
+    def _heated(self, shot: Shot, places: Places, heat: Tensor | Field) -> Tensor:
         """sRGB [n, 3] of clay in the colours of `heat`."""
-        level = self._mips(heat, lambda: heat / _strong(heat))(places.taps(heat.shape[-1])).clamp(0, 1)
-        table = torch.tensor(on_clay(), device=self.device)
-        colours = table[(level[:, 0] * (len(table) - 1)).round().long()]
-        return _shown(shot, places.lighting(colours, torch.full_like(level, CLAY_ROUGHNESS), torch.zeros_like(level)))
+        if isinstance(heat, Tensor):
+            mips = self._mips(heat, lambda: evened(heat))
+            level, table = mips(places.taps(mips.sizes[0]))[:, 0], on_clay()
+        else:
+            values = torch.from_numpy(heat.values).to(self.device)
+            if values.ndim == 1:
+                level = places.at(values)
+            else:
+                level = self._mips(heat, lambda: values[:, None])(places.taps(values.shape[-1]))[:, 0]
+            level, table = ((level + 1) / 2, two_sided()) if heat.signed else (level, on_clay())
+        return self._clay(shot, places, looked_up(table, level))
 
-    def _mips(self, source: Texture | Tensor, texels: Callable[[], Tensor]) -> Mipmaps:
-        """The mipmaps of a texture or a heat map; the last three are kept."""
+    @staticmethod
+    def _clay(shot: Shot, places: Places, colours: Tensor) -> Tensor:
+        """sRGB [n, 3] of matt clay in these colours."""
+        rough = torch.full_like(colours[:, :1], CLAY_ROUGHNESS)
+        return _shown(shot, places.lighting(colours, rough, torch.zeros_like(rough)))
+
+    def _mips(self, source: object, texels: Callable[[], Tensor]) -> Mipmaps:
+        """The mipmaps of a texture, a heat map or a field; the last three are kept."""
         if id(source) not in self._mipmaps:
             self._mipmaps[id(source)] = source, Mipmaps(texels().to(self.device))
             while len(self._mipmaps) > 3:
@@ -208,7 +224,7 @@ class _Frame:
     def __init__(self, viewer: Viewer, shot: Shot, light: _Light) -> None:
         self.made_for = shot.geometry
         self._viewer, self._shot, self._light = viewer, shot, light
-        self._camera = _taken_back(shot.camera)
+        self.camera = taken_back(shot.camera)
         rows = max(1, BAND_PIXELS.get(viewer.device.type, shot.width * shot.height) // shot.width)
         self.bands = [Band(shot.width, shot.height, top, min(rows, shot.height - top)) for top in range(0, shot.height, rows)]
         self._places: dict[tuple[int, int], Places] = {}
@@ -217,8 +233,8 @@ class _Frame:
     @property
     def reach(self) -> tuple[float, float]:
         """The mesh's nearest and farthest depth."""
-        along = self._viewer._mesh.vertices @ self._camera.direction().astype(np.float32)
-        eye = float(np.dot(self._camera.position(), self._camera.direction()))
+        along = self._viewer._mesh.vertices @ self.camera.direction().astype(np.float32)
+        eye = float(np.dot(self.camera.position(), self.camera.direction()))
         return eye - float(along.max()), eye - float(along.min()) + 1e-6
 
     @cached_property
@@ -227,9 +243,19 @@ class _Frame:
         shot = self._shot
         room = torch.zeros(shot.height, shot.width, 4, device=self._viewer.device)
         if shot.backdrop:
-            room[..., :3] = backdrop(self._camera, shot.width, shot.height, self._viewer._floor, self._light.shadow)
+            room[..., :3] = backdrop(self.camera, shot.width, shot.height, self._viewer._floor, self._light.shadow)
             room[..., 3] = 1
         return room
+
+    @cached_property
+    def depth(self) -> Tensor:
+        """Of the surface along the view axis [height, width], infinite where there is none."""
+        shot = self._shot
+        depth = torch.full((shot.height * shot.width,), math.inf, device=self._viewer.device)
+        for number, band in enumerate(self.bands):
+            places = self.places(number, 0)
+            depth[places.pixel + band.top * shot.width] = places.depth
+        return depth.view(shot.height, shot.width)
 
     def soften(self, picture: Tensor) -> None:
         """Melt the steps of the silhouette in a picture [height, width, 4] of one sample a pixel."""
@@ -261,39 +287,14 @@ class _Frame:
         viewer, grid = self._viewer, round(math.sqrt(self._shot.samples))
         shift = ((sample % grid + 0.5) / grid - 0.5, (sample // grid + 0.5) / grid - 0.5)
         band = replace(self.bands[number], shift=shift)
-        hits = viewer._rasterizer.surface(viewer._mesh, self._camera, band)
-        made = Places(viewer._model, self._light.environment, self._camera, band, hits, 1 / grid)
+        hits = viewer._rasterizer.surface(viewer._mesh, self.camera, band)
+        made = Places(viewer._model, self._light.environment, self.camera, band, hits, 1 / grid)
         if self._hits + len(made) <= KEPT_HITS:
             self._hits += len(made)
             self._places[number, sample] = made
         return made
 
 
-def _taken_back(camera: Camera) -> Camera:
-    """An orthographic camera that sees the same with its eye outside of everything."""
-    if not camera.orthographic:
-        return camera
-    return replace(camera, distance=BACK, fov_deg=2 * math.degrees(math.atan(camera.half_height() / BACK)))
-
-
-@cache
-def _upper(count: int) -> Tensor:
-    """`count` directions over the upper half of the sphere [count, 3]."""
-    return spiral(2 * count)[:count]
-
-
 def _shown(shot: Shot, light: Tensor) -> Tensor:
     """Linear light → sRGB."""
     return srgb_from_linear(filmic(light * 2.0**shot.exposure_ev))
-
-
-def _stacked(texture: Texture) -> Tensor:
-    """Base colour, roughness and metallic [S, 5, T, T]."""
-    return torch.cat([texture.channels[name] for name in ("base_color", "roughness", "metallic")], dim=1)
-
-
-def _strong(heat: Tensor) -> float:
-    """What the hottest colour stands for."""
-    values = heat[heat > 0]
-    values = values[:: 1 + len(values) // 200_000]
-    return float(values.quantile(HOTTEST)) if len(values) else 1.0

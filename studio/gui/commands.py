@@ -27,6 +27,13 @@ LAYOUTS: tuple[tuple[Layout, str, str], ...] = (
     ("3d", "Viewport alone", "F2"),
     ("uv", "Large atlas", "F3"),
 )
+LINES = (
+    ("line_field", "Line field", "Draw strokes along which the surface bends least: the longer and hotter, the clearer."),
+    ("seams", "Seams", "Draw where the atlas is cut."),
+    ("symmetry", "Symmetry plane", "Draw the plane about which the mesh is most symmetric, and say how much it is."),
+    ("cameras", "Painting cameras", "Draw the cameras that the mesh is painted from."),
+)
+"""What can be drawn over the picture."""
 SCALES = (1.0, 1.25, 1.5, 2.0)
 
 
@@ -197,6 +204,13 @@ _ALL = [
         "view.wireframe", "Wireframe", "Draw the edges of the triangles over the surface.",
         lambda app: canvas(app).toggle_wireframe(), ("W",), blender=("Shift+Z", "W"),
         ticked=lambda app: canvas(app).shot.wireframe,
+    ),
+    *(
+        Command(
+            f"view.{name}", words, tip, lambda app, name=name: canvas(app).toggle_lines(name), enabled=_has_mesh,
+            ticked=lambda app, name=name: name in canvas(app).sights.lines,
+        )
+        for name, words, tip in LINES
     ),
     Command(
         "view.split", "Compare before and after", "Split the viewport: left as it was, right as it is. Drag the line.",

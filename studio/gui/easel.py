@@ -96,7 +96,8 @@ class Easel:
             # When the plain one is there, the fine one follows, and from then on comes at once.
             known = self.shown is not None and self.shown.geometry in (shot.geometry, fine.geometry)
             request = replace(request, shot=fine if known else shot)
-        asked = (request.shot, *map(id, (request.mesh, request.texture, request.before, request.heat)))
+        parts = (request.mesh, request.texture, request.before, request.heat, *request.marks)
+        asked = (request.shot, *map(id, parts))
         if asked != self._asked:
             if sparing and self._asked[:2] == asked[:2] and self._shown is not None and self._times:
                 if time.monotonic() - self._times[-1] < REST * self._shown.seconds:

@@ -121,4 +121,6 @@ class Hand:
         still = abs(at[0] - self._from[0]) + abs(at[1] - self._from[1]) <= CLICK_PX
         if self._deed == "gizmo" and still and (site := self._canvas.overlay.gizmo.site(at)) is not None:
             self._canvas.look(site)
+        else:
+            self._canvas.let_go()
         self._deed = None

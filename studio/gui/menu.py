@@ -14,9 +14,11 @@ import dearpygui.dearpygui as dpg
 
 from studio import config
 from studio.exporters.turntable import ENVIRONMENTS
+from studio.fields import FIELDS
 from studio.gui import system
 from studio.gui.chords import Chord
-from studio.gui.commands import LAYOUTS, SCALES, SITES, Command, canvas, command
+from studio.gui.commands import LAYOUTS, LINES, SCALES, SITES, Command, canvas, command
+from studio.gui.panels._words import named
 from studio.shot import CHANNELS
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ MENUS: dict[str, tuple[Any, ...]] = {
     "Edit": ("edit.undo", "edit.redo", LINE, "edit.preferences"),
     "View": (
         *(f"view.{site[0]}" for site in SITES), LINE, "view.perspective", "view.frame", "view.turntable", LINE,
-        "+channels", "view.wireframe", "view.split", "+environments", LINE,
+        "+channels", "+surface", "view.wireframe", "view.split", "+environments", LINE,
         *(f"view.layout.{name}" for name, _, _ in LAYOUTS), "view.panels", "+scales",
     ),
     "Run": ("run.toggle", "run.step", "run.stop"),
@@ -124,6 +126,19 @@ class _Bar:
             for name in ("view.next_channel", "view.last_channel"):
                 self._command(command(name))
 
+    def _add_surface(self) -> None:
+        with dpg.group(tag=f"{BAR}.surface"), dpg.menu(label="Surface"):
+            for name in FIELDS:
+                words = named(name)
+                self._radio(
+                    f"field.{name}", words, f"Show the mesh's {words.lower()} in colours. Once more: the channel again.",
+                    lambda name=name: canvas(self._app).set_field(None if canvas(self._app).sights.field == name else name),
+                    lambda name=name: canvas(self._app).sights.field == name,
+                )  # fmt: skip
+            dpg.add_separator()
+            for name, _, _ in LINES:
+                self._command(command(f"view.{name}"))
+
     def _add_environments(self) -> None:
         with dpg.group(tag=f"{BAR}.environments"), dpg.menu(label="Environment"):
             for name in ENVIRONMENTS:
@@ -153,8 +168,9 @@ class _Bar:
         app, session = self._app, self._app.session
         view = canvas(app)
         shot = (view.shot.channel, view.shot.wireframe, view.shot.split, view.shot.environment, view.shot.camera.orthographic)
+        sights = (view.sights.field, view.sights.lines)
         window = (app.layout, app.panels_shown, app.settings.navigation)
-        state = (session.revision, session.state, session.dirty, shot, view.turning, window)
+        state = (session.revision, session.state, session.dirty, shot, sights, view.turning, window)
         if state == self._state:
             return
         self._state = state

@@ -1,15 +1,15 @@
-"""What is drawn over the viewport's picture: the axes' ball, the split's handle, the heat map's legend."""
+"""What is drawn over the viewport's picture: the axes' ball, the split's handle, what colours mean, and words at places."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import dearpygui.dearpygui as dpg
 
+from studio import heat
 from studio.gui.theme import BONE, CHARCOAL, VERDIGRIS, Colour, rgba
-from studio.heat import on_clay
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,8 +29,20 @@ RADIUS, MARGIN, BALL, TEXT = 34, 50, 9, 13
 """Unscaled pixels: the gizmo's axes, its centre's distance from the corner, its balls, the text in it."""
 GRIP = 13
 OUTSIDE = (-1e4, -1e4)
-SHADE = rgba("#121110", 150)
+SHADE = rgba("#121110", 208)
+"""Under text: even over white, what is lightly grey has 4.5 : 1 on it."""
 NONE = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What colours mean."""
+
+    title: str
+    low: str
+    high: str
+    colours: Literal["on_clay", "two_sided", "of_lines"] = "on_clay"
+    """A table of `studio.heat`."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +58,12 @@ class Scene:
     """The mouse is on the line."""
     before: bool = False
     """Before alone is shown."""
-    heat: str | None = None
-    """The reward whose heat map is shown."""
-    heated: bool = False
-    """Whether there is one already."""
+    legends: tuple[Legend, ...] = ()
+    """Above the lower left corner, the first lowest."""
+    notes: tuple[str, ...] = ()
+    """Sentences above them."""
+    labels: tuple[tuple[tuple[float, float, float], str], ...] = ()
+    """Words, and the places in work space that they stand at."""
     words: str = ""
     """A sentence at the foot."""
 
@@ -79,8 +93,9 @@ class Overlay:
         dpg.delete_item(self._layer, children_only=True)
         if scene.split is not None:
             _split(self._layer, self._theme, scene)
-        if scene.heat is not None:
-            _legend(self._layer, self._theme, scene)
+        for place, words in scene.labels:
+            _label(self._layer, self._theme, scene, place, words)
+        _key(self._layer, self._theme, scene)
         if scene.words:
             _words(self._layer, self._theme, scene.size, scene.words)
         self.gizmo.place(scene.camera, scene.size)
@@ -131,7 +146,7 @@ class Gizmo:
             lit = site == (ahead if positive else behind)
             if positive:
                 dpg.draw_line(centre, at, color=seen, thickness=px(2), parent=layer)
-                dpg.draw_circle(at, px(BALL), color=BONE if lit else seen, fill=seen, parent=layer)
+                dpg.draw_circle(at, px(BALL), color=BONE if lit else seen, fill=colour, parent=layer)
                 place = (at[0] - px(TEXT) * 0.31, at[1] - px(TEXT) * 0.52)
                 dpg.draw_text(place, letter, size=px(TEXT), color=CHARCOAL, parent=layer)
             else:
@@ -158,21 +173,54 @@ def _split(layer: int | str, theme: Theme, scene: Scene) -> None:
         _tag(layer, theme, "after", x + px(12), px(14), after=True)
 
 
-def _legend(layer: int | str, theme: Theme, scene: Scene) -> None:
-    """What the colours of a heat map mean, in the lower left corner."""
-    px, size = theme.px, scene.size
-    title = f"Where {(scene.heat or '').replace('_', ' ')} pushes"
-    cold = "not at all" if scene.heated else "after the next iteration"
-    width, left, top = px(188), px(16), size[1] - px(74)
+def _key(layer: int | str, theme: Theme, scene: Scene) -> None:
+    """What the colours mean, from the lower left corner upwards, and what else there is to say."""
+    px = theme.px
+    top = scene.size[1] - px(74)
+    for legend in scene.legends:
+        _legend(layer, theme, legend, top)
+        top -= px(78)
+    top += px(42)
+    for note in scene.notes:
+        width = _width(note, px(14))
+        _ground(layer, theme, (px(8), top - px(5)), (px(24) + width, top + px(21)))
+        dpg.draw_text((px(16), top), note, size=px(14), color=BONE, parent=layer)
+        top -= px(32)
+
+
+def _legend(layer: int | str, theme: Theme, legend: Legend, top: float) -> None:
+    """A title, a bar of colours, and words at its ends."""
+    px = theme.px
+    ends = _width(legend.low, px(13)) + _width(legend.high, px(13)) + px(16)
+    width, left = max(px(188), ends, _width(legend.title, px(15))), px(16)
     _ground(layer, theme, (left - px(8), top - px(8)), (left + width + px(8), top + px(58)))
-    dpg.draw_text((left, top - px(2)), title, size=px(15), color=BONE, parent=layer)
-    bar, colours = top + px(22), _bytes(on_clay(48))
+    dpg.draw_text((left, top - px(2)), legend.title, size=px(15), color=BONE, parent=layer)
+    bar, colours = top + px(22), _bytes(getattr(heat, legend.colours)(48))
     for i, (low, high) in enumerate(zip(colours[:-1], colours[1:], strict=True)):
         a, b = (left + width * (i + k) / (len(colours) - 1) for k in (0, 1))
         corners = [low, high, high, low]
         dpg.draw_rectangle((a, bar), (b, bar + px(10)), color=NONE, multicolor=True, corner_colors=corners, parent=layer)
-    for words, x in ((cold, left), ("strong", left + width - _width("strong", px(13)))):
+    for words, x in ((legend.low, left), (legend.high, left + width - _width(legend.high, px(13)))):
         dpg.draw_text((x, bar + px(15)), words, size=px(13), color=rgba("#B3AD9F"), parent=layer)
+
+
+def _label(layer: int | str, theme: Theme, scene: Scene, place: tuple[float, float, float], words: str) -> None:
+    """Words beside a place in work space, where it is in the picture."""
+    at = projected(scene.camera, scene.size, place)
+    if at is None:
+        return
+    px, width = theme.px, _width(words, theme.px(14))
+    _ground(layer, theme, (at[0] + px(6), at[1] - px(11)), (at[0] + px(18) + width, at[1] + px(11)))
+    dpg.draw_text((at[0] + px(12), at[1] - px(8)), words, size=px(14), color=BONE, parent=layer)
+
+
+def projected(camera: Camera, size: tuple[int, int], place: tuple[float, float, float]) -> Point | None:
+    """Where a viewport of `size` shows a place in work space; None outside of it and behind the eye."""
+    x, y, _, w = camera.T_clip_world() @ (*place, 1.0)
+    if w <= 0:
+        return None
+    at = size[0] / 2 + x / w * size[1] / 2, size[1] / 2 - y / w * size[1] / 2
+    return at if 0 <= at[0] < size[0] and 0 <= at[1] < size[1] else None
 
 
 def _words(layer: int | str, theme: Theme, size: tuple[int, int], words: str) -> None:

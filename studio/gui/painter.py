@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from studio.fields import Field
+    from studio.marks import Marks
     from studio.shot import Shot
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
@@ -24,7 +26,8 @@ class Request:
     mesh: Mesh
     texture: Texture
     before: Texture | None = None
-    heat: Tensor | None = None
+    heat: Tensor | Field | None = None
+    marks: tuple[Marks, ...] = ()
     patient: bool = True
     """Left for another view of the mesh as soon as that is asked for; a picture while the camera moves is not: it is soon done,
     and otherwise none would ever be."""
@@ -116,7 +119,8 @@ class Painter:
 
         began = time.perf_counter()
         try:
-            pixels = viewer.draw(request.shot, request.texture, before=request.before, heat=request.heat, wanted=wanted)
+            over = {"before": request.before, "heat": request.heat, "marks": request.marks}
+            pixels = viewer.draw(request.shot, request.texture, **over, wanted=wanted)
         except Superseded:
             return
         with self._change:

@@ -20,6 +20,7 @@ from studio.errors import StudioError
 from studio.gui.theme import Theme
 from studio.gui.trace import BUTTONS
 from studio.gui.viewport import Canvas
+from studio.session.survey import Survey
 from tests.meshes import cube, two_set_box
 
 SIZE = 480, 360
@@ -36,6 +37,7 @@ class FakeSession:
         self.loading: str | None = "reading a mesh"
         self.state, self.texture_id, self.held, self.watched = "idle", 0, 0, [""]
         self._heat: Any = None
+        self.survey, self.cameras, self.config = Survey(), (), SimpleNamespace(atlas_px=64)
 
     def hold(self, seconds: float) -> None:
         self.held += 1
@@ -102,6 +104,7 @@ def main() -> None:
         for callback, *given in dpg.get_callback_queue() or ():
             if callback is not None:
                 callback(*given[:2])
+        session.survey.desk.poll()
         try:
             app.canvas.update()
         except StudioError as error:

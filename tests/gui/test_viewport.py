@@ -146,6 +146,16 @@ def test_dragging_orbits_and_the_picture_becomes_fine(live: Stage) -> None:
     assert not state["turning"] and changed(picture, live.picture()) > 3_000
 
 
+def test_letting_go_brings_the_full_picture_at_once(live: Stage) -> None:
+    """Without the wait that follows a turn of the wheel: here that would last for ever."""
+    settle = "setattr(__import__('sys').modules['studio.gui.viewport'], 'SETTLE_S', {})"
+    live.rest()
+    live.ask(settle.format(1e9))
+    live.drag(1, (-60, 0))
+    live.rest()
+    live.ask(settle.format(0.12))
+
+
 def test_no_picture_jumps_when_a_drag_begins_or_ends(live: Stage) -> None:
     """Pictures of the moving mesh are smaller: no frame shows one of them, or the full one, laid out as the other."""
     live.ask("setattr(canvas._easel, '_pixel_s', 1e-5)")
@@ -249,6 +259,15 @@ def test_channels_wires_and_turntable_are_switched(live: Stage) -> None:
         assert time.monotonic() < end
     live.ask("canvas.set_environment('softbox')")
     live.rest()
+
+
+def test_a_field_and_lines_are_measured_and_shown(live: Stage) -> None:
+    seen = live.picture()
+    live.ask("[canvas.set_field('mean_curvature'), canvas.toggle_lines('seams')]")
+    live.wait(lambda s: s["lines"] == ["seams"] and not s["waiting"])
+    live.rest()
+    assert changed(seen, live.picture()) > 3_000 and "'seems'" in live.ask("canvas.toggle_lines('seems')")
+    live.ask("[canvas.set_channel('material'), canvas.toggle_lines('seams')]")
 
 
 def test_a_heat_map_with_its_legend_is_the_one_we_have_looked_at(live: Stage) -> None:

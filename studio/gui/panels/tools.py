@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import dearpygui.dearpygui as dpg
 
 from studio.exporters.turntable import ENVIRONMENTS
+from studio.fields import FIELDS
 from studio.gui.commands import command
 from studio.gui.panels import Panel
 from studio.gui.panels._icons import icon
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 NO_HEAT = "No heat map"
 TIPS = {
-    "channel": "What the surface shows. Keys: C next, Shift+C before, M material.",
+    "channel": "What the surface shows: the paint, or what is known of the shape. Keys: C next, Shift+C before, M material.",
     "environment": "The surroundings that light the mesh. Shift + right drag in the viewport turns them.",
     "heat": "Where on the surface a reward pushes hardest. It fills while a run goes on.",
 }
@@ -82,7 +83,7 @@ class _Bar:
             dpg.add_group(tag="tools.popup.list")
         dpg.add_group(horizontal=True, parent=parent, tag="tools.bar", pos=(px(12), px(GRID)))
         self._icons = {name: self._shelf.put(icon(name, px(ICON))) for name in (*BUTTONS, "orthographic", "more")}
-        self._combo("channel", "Show", CHANNELS, lambda name: self._canvas().set_channel(name))
+        self._combo("channel", "Show", (*CHANNELS, *FIELDS), self._set_shown)
         self._combo("environment", "Light", ENVIRONMENTS, lambda name: self._canvas().set_environment(name))
         self._exposure()
         self._combo("heat", "Heat map", (), self._set_heat)
@@ -118,10 +119,10 @@ class _Bar:
     def _combo(self, name: str, label: str, items: Sequence[str], choose: Callable[[str], None]) -> None:
         """`choose` gets the item's name; what is shown is the name as people say it."""
         words = {named(item): item for item in items}
-        with self._slot(name, label):
+        with self._slot(name, label), self._app.theme.dropdown():
             dpg.add_combo(
                 list(words), tag=f"tools.{name}", width=self._app.theme.px(COMBO), height_mode=dpg.mvComboHeight_Large,
-                callback=lambda _, word: choose(words[word] if word in words else word),
+                no_arrow_button=True, callback=lambda _, word: choose(words[word] if word in words else word),
             )  # fmt: skip
         self._app.theme.tip(f"tools.{name}", TIPS[name])
 
@@ -146,6 +147,10 @@ class _Bar:
 
     # -- callbacks ----------------------------------------------------------------------------------------------------------
 
+    def _set_shown(self, name: str) -> None:
+        show = self._canvas().set_field if name in FIELDS else self._canvas().set_channel
+        show(name)
+
     def _set_heat(self, word: str) -> None:
         self._canvas().set_heat(next((r for r in self._rewards if named(r) == word), None))
 
@@ -163,7 +168,7 @@ class _Bar:
         self._arrange(dpg.get_item_width("zone.tools") or 0)
         shot, document = canvas.shot, session.document
         on = {name: bool(ticked(self._app)) for name, ticked in self._ticked.items()}
-        state = (shot, canvas.heat, tuple(on.values()), round(canvas.fps), document)
+        state = (shot, canvas.heat, canvas.sights.field, tuple(on.values()), round(canvas.fps), document)
         if state == self._seen:
             return
         self._seen = state
@@ -171,7 +176,7 @@ class _Bar:
         if rewards != self._rewards:
             self._rewards = rewards
             dpg.configure_item("tools.heat", items=[NO_HEAT, *map(named, rewards)])
-        dpg.set_value("tools.channel", named(shot.channel))
+        dpg.set_value("tools.channel", named(canvas.sights.field or shot.channel))
         dpg.set_value("tools.environment", named(shot.environment))
         if not dpg.is_item_active("tools.exposure"):
             dpg.set_value("tools.exposure", shot.exposure_ev)
