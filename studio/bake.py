@@ -5,6 +5,9 @@ w = front · cos(angle between the pixel's ray and the face's normal)^power · f
 well is filled (`surface.fill`). Geometry stands still while colours change, so all of it is worked out once, as one sparse matrix
 from pixels to painted texels and one from those to the whole atlas.
 
+Cameras turn only where they are learned. What a turn changes is then known as well: the same kind of matrix, with the rates of w
+and of put in place of the two (`studio.turning`).
+
 Where the atlas is finer than the pictures, the fragments must be supersampled; pictures are then read between their pixels, but
 never across a depth edge: pixels that an edge runs through show a mix of two surfaces and are only used where nothing else is.
 """
@@ -26,6 +29,7 @@ from studio.sparse import SparseMap, rows_of, stack_of
 from studio.surface.atlas import Atlas
 from studio.surface.fill import Fill
 from studio.texture import Fragments, Taps
+from studio.turning import AXES, rates, tap_rates
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -53,26 +57,43 @@ class Baker:
     """The bake of V views of h × w pixels into S texture sets of T × T texels, precomputed."""
 
     def __init__(
-        self, fragments: Fragments, atlas: Atlas, *, shown: Tensor | None = None, power: float = 4.0, feather_px: int = 2
+        self,
+        fragments: Fragments,
+        atlas: Atlas,
+        *,
+        shown: Tensor | None = None,
+        power: float = 4.0,
+        feather_px: int = 2,
+        turning: bool = False,
     ) -> None:
         """`power`: how much views from straight ahead outweigh flat ones; `feather_px`: how far from depth edges views fade in,
         in picture pixels. `shown` [V, h, w] bool: the pixels that will hold the surface's colour (all that it touches, if None);
-        a picture that is painted where pixels' centres hit the surface misses some that fragments only graze.
+        a picture that is painted where pixels' centres hit the surface misses some that fragments only graze. `turning`: also
+        work out what `camera_gradient` needs, three matrices in place of one.
         On the device of `fragments`. Raises StudioError when the views see nothing of the surface.
         """
-        for _ in self._made(fragments, atlas, shown, power, feather_px):
+        for _ in self._made(fragments, atlas, shown, power, feather_px, turning):
             pass
 
     @classmethod
     def in_steps(
-        cls, fragments: Fragments, atlas: Atlas, *, shown: Tensor | None = None, power: float = 4.0, feather_px: int = 2
+        cls,
+        fragments: Fragments,
+        atlas: Atlas,
+        *,
+        shown: Tensor | None = None,
+        power: float = 4.0,
+        feather_px: int = 2,
+        turning: bool = False,
     ) -> Generator[None, None, Baker]:
         """The same, yielding now and then."""
         baker = cls.__new__(cls)
-        yield from baker._made(fragments, atlas, shown, power, feather_px)
+        yield from baker._made(fragments, atlas, shown, power, feather_px, turning)
         return baker
 
-    def _made(self, fragments: Fragments, atlas: Atlas, shown: Tensor | None, power: float, feather_px: int) -> Iterator[None]:
+    def _made(
+        self, fragments: Fragments, atlas: Atlas, shown: Tensor | None, power: float, feather_px: int, turning: bool
+    ) -> Iterator[None]:
         from scipy.sparse import vstack
 
         device = fragments.device
@@ -82,12 +103,18 @@ class Baker:
         index, share = (t.cpu().numpy().reshape(-1, 4) for t in (self.taps.map.index, self.taps.map.weight))
         ends = np.cumsum(counts.sum(1))
         per_view = []
+        self._slopes: list[list[csr_matrix]] = []
+        """Per view, what of it changes per degree of each angle [h·w, S·T·T]; empty without `turning`."""
         places = self.taps.alpha[:, 0] > 0 if shown is None else shown
         places = places.flatten(1).cpu().numpy()
         for view, held, first, last in zip(fragments.each_view(), places, ends - counts.sum(1), ends, strict=True):
-            weight = _weights(view, power, feather_px)
+            given = _weights(view, power, feather_px)
             yield
-            per_view.append(_spread(view, weight, held, index[first:last], share[first:last], self.taps.map.columns))
+            near, puts = index[first:last], [share[first:last]]
+            puts += _slopes(view, atlas.to(device), given["weight"] > 0, near, puts[0], power) if turning else []
+            spread, *slopes = _spread(view, given, held, near, puts, self.taps.map.columns)
+            per_view.append(spread)
+            self._slopes += [slopes] if turning else []
         yield
         texel_from_pixel = vstack(per_view, format="csr").T.tocsr()
         total = texel_from_pixel @ np.ones(texel_from_pixel.shape[1])
@@ -116,6 +143,25 @@ class Baker:
         assert (keep is None) == (onto is None), "keep and onto go together"
         baked = stack_of(self._fill(self._blend(rows_of(pictures))), self.taps.sets, self.taps.atlas_px)
         return baked if keep is None or onto is None else torch.where(keep, onto, baked)
+
+    def camera_gradient(self, pictures: Tensor, push: Tensor) -> Tensor:
+        """d⟨push, bake(pictures)⟩ / d(azimuth, elevation) per degree, float64 [V, 2] on the CPU, for pictures [V, C, h, w] that
+        stay and a push [S, C, T, T]; needs a baker made with `turning`.
+
+        With T = Σ w·a·rgb / Σ w·a per texel it is ⟨push, Σ (w·a)'·(rgb − T) / Σ w·a⟩, through the filling. Which texels are
+        painted, filled or near a depth edge counts as given.
+        """
+        assert self._slopes, "this baker was not made for cameras that turn"
+        blended = self._blend(rows_of(pictures.detach())).requires_grad_()
+        with torch.enable_grad():
+            filled = stack_of(self._fill(blended), self.taps.sets, self.taps.atlas_px)
+        pull = torch.autograd.grad(filled, blended, push)[0] / self.weight.flatten()[self.painted.flatten()][:, None]
+        both = torch.cat([pull, -(pull * blended.detach()).sum(1, keepdim=True)], 1).cpu().double().numpy()
+        dense = np.zeros((self.painted.numel(), both.shape[1]))
+        dense[self.painted.flatten().cpu().numpy()] = both
+        colours = F.pad(pictures.detach().cpu().double().flatten(2).transpose(1, 2), (0, 1), value=1.0).numpy()
+        sums = [[float(((m @ dense) * c).sum()) for m in slopes] for slopes, c in zip(self._slopes, colours, strict=True)]
+        return torch.tensor(sums, dtype=torch.float64)
 
     def coverage(self) -> float:
         """The part of the charts' texels that takes its colour from a view, the rest being filled."""
@@ -165,10 +211,27 @@ def _edges(mask: Tensor, depth: Tensor, reach: Tensor) -> Tensor:
     return edge
 
 
+def _slopes(
+    view: Fragments, atlas: Atlas, use: np.ndarray, index: np.ndarray, share: np.ndarray, power: float
+) -> list[np.ndarray]:
+    """(w·share)' / w [n, 4] of each of the view's n sub-pixels that are of `use`, per degree of azimuth and of elevation."""
+    chosen = torch.from_numpy(use).to(view.device)
+    cosine, uv = rates(view, chosen)
+    steeper = power * cosine / view.cosine_at_hits()[chosen, None]
+    there = torch.from_numpy(index[use]).to(view.device)
+    change = tap_rates(atlas, view.face[view.mask][chosen], view.uv_at_hits()[chosen], there, uv) / view.supersample**2
+    change = change.cpu().numpy() + steeper.cpu().numpy()[..., None] * share[use][:, None]
+    slopes = [np.zeros_like(share) for _ in AXES]
+    for axis, slope in enumerate(slopes):
+        slope[use] = change[:, axis]
+    return slopes
+
+
 def _spread(
-    view: Fragments, given: dict[str, np.ndarray], shown: np.ndarray, index: np.ndarray, share: np.ndarray, texels: int
-) -> csr_matrix:
-    """The csr_matrix [h·w, S·T·T] that deposits one view: reading of the pixels `shown` [h·w], times weight, times taps."""
+    view: Fragments, given: dict[str, np.ndarray], shown: np.ndarray, index: np.ndarray, puts: list[np.ndarray], texels: int
+) -> list[csr_matrix]:
+    """The csr_matrices [h·w, S·T·T] that deposit one view: reading of the pixels `shown` [h·w], times weight, times
+    each of `puts` [n, 4] at the texels `index` [n, 4]."""
     from scipy.sparse import csr_matrix
 
     size, k = view.size_px, view.supersample
@@ -207,6 +270,10 @@ def _spread(
     n = len(pixel)
     reading = csr_matrix((part.reshape(-1).astype(np.float32), tap.reshape(-1), np.arange(0, 4 * n + 1, 4)), (n, size * size))
     reading.eliminate_zeros()
-    put = csr_matrix((share[use].reshape(-1), index[use].reshape(-1), np.arange(0, 4 * n + 1, 4)), (n, texels))
-    put.eliminate_zeros()
-    return (reading.T.tocsr() @ put).tocsr()
+    read = reading.T.tocsr()
+    spread = []
+    for share in puts:
+        put = csr_matrix((share[use].reshape(-1), index[use].reshape(-1), np.arange(0, 4 * n + 1, 4)), (n, texels))
+        put.eliminate_zeros()
+        spread.append((read @ put).tocsr())
+    return spread

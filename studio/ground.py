@@ -1,5 +1,7 @@
 """What a run stands on and what depends on mesh, sizes and views alone: atlas, cameras, and the bake. The newest one is kept.
 
+Cameras that are learned are spread here by geometry alone; while the run goes on they belong to it (`studio.posing`).
+
 A window starts one run after another on one mesh, and prepares this before the first is asked for.
 """
 
@@ -12,21 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from studio.bake import Baker, supersample
 from studio.camera import Camera
 from studio.config import Config
 from studio.coverage import coverage, painting_cameras
+from studio.pose import STEPS, spread
 from studio.progress import Progress
 from studio.renderers import Rasterizer
 from studio.rewards import Reward, Score
+from studio.rig import Rig, rigged
 from studio.surface.atlas import Atlas, build_atlas
 from studio.surface.seams import Seams, seams
-from studio.texture import Fragments
 
 if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
 
 STAGE = "preparing the surface"
+SPREADING = "spreading the cameras"
+SHOWN_STEPS = 10
+"""Cameras that spread are looked at every so many steps."""
 BEAT_S = 0.1
 
 
@@ -35,13 +40,10 @@ class Ground:
     """What one run after another may share."""
 
     atlas: Atlas
-    cameras: tuple[Camera, ...]
-    covered: float
-    """The part of the reachable texels that the cameras see."""
     seams: Seams
-    seen: Fragments
-    """What the generator paints: one sub-pixel per pixel."""
-    baker: Baker
+    rig: Rig
+    covered_at_first: float
+    """What part of the reachable texels the cameras saw before they were spread; the rig's own where they were not."""
     _scores: dict[Reward, tuple[Score, dict[str, Any]]] = field(default_factory=dict)
     """Each with what it remembered when it was new."""
 
@@ -70,6 +72,7 @@ def ground(
     """
     global _kept
     key = (mesh.hash, config.atlas_px, config.views, config.max_views, view_px, str(where), rasterizer.name)
+    key = (*key, config.trainer.learns_cameras_from())
     while not _lock.acquire(timeout=BEAT_S):
         yield Progress(STAGE, 0, 5)
     try:
@@ -88,22 +91,34 @@ def _prepared(
     yield Progress(STAGE, 0, 5)
     atlas = build_atlas(mesh, config.atlas_px)
     yield Progress(STAGE, 1, 5)
-    cameras = painting_cameras(mesh, atlas, count=config.views, max_count=config.max_views)
-    covered = coverage(mesh, atlas, cameras)
-    yield Progress(STAGE, 2, 5)
     cuts = seams(mesh, atlas)
     atlas = atlas.to(where)
-    seen = rasterizer.rasterize(mesh, cameras, view_px)
-    yield Progress(STAGE, 2, 5)
-    fine = rasterizer.rasterize(mesh, cameras, view_px, supersample=supersample(atlas, view_px))
-    yield Progress(STAGE, 3, 5)
-    steps = Baker.in_steps(fine, atlas, shown=seen.mask)
+    start = config.trainer.learns_cameras_from()
+    if start == "front":
+        cameras = (Camera(),) * config.views
+    else:
+        cameras = painting_cameras(mesh, atlas, count=config.views, max_count=config.max_views)
+    covered = coverage(mesh, atlas, cameras)
+    if start is not None:
+        cameras = yield from _spread(mesh, atlas, cameras, covered)
+    steps = rigged(mesh, atlas, cameras, rasterizer, view_px, turning=start is not None)
     while True:
         try:
-            next(steps)
+            done = next(steps)
         except StopIteration as made:
-            baker = made.value
-            break
-        yield Progress(STAGE, 4, 5)
-    yield Progress(STAGE, 5, 5)
-    return Ground(atlas, cameras, covered, cuts, seen, baker)
+            yield Progress(STAGE, 5, 5)
+            return Ground(atlas, cuts, made.value, covered)
+        yield Progress(STAGE, 1 + done, 5)
+
+
+def _spread(
+    mesh: Mesh, atlas: Atlas, cameras: tuple[Camera, ...], covered: float
+) -> Generator[Progress, None, tuple[Camera, ...]]:
+    """The cameras spread apart: the places on their way from which they see most; where they were, if that is nowhere."""
+    best = cameras
+    for step, (turned, _) in enumerate(spread(mesh, atlas, cameras), start=1):
+        if step % SHOWN_STEPS == 0:
+            yield Progress(SPREADING, step, STEPS, cameras=turned)
+            seen = coverage(mesh, atlas, turned)
+            best, covered = (turned, seen) if seen > covered else (best, covered)
+    return best

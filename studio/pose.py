@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 STEPS = 300
 RATE_DEG = 2.0
 """Adam's step: about this many degrees per step and angle, falling to a tenth of it."""
+BETAS = (0.8, 0.95)
 JITTER_DEG = 2.0
 """Cameras in one and the same place would move alike for ever."""
 STEEPEST_DEG = 85.0
@@ -40,6 +41,32 @@ WIDE, NARROW = 3.0, 80.0
 """Concentration of the kernel on the sphere (von Mises and Fisher), at the start and at the end."""
 
 
+class SoftCoverage:
+    """The soft coverage of cameras around a mesh, differentiable in their angles."""
+
+    def __init__(self, mesh: Mesh, atlas: Atlas) -> None:
+        """Raises MeshError when nothing of the surface can be seen from outside."""
+        places = samples(mesh, atlas)
+        if not places.reachable.any():
+            remedy = "Flip its faces so that they point outwards."
+            raise MeshError("None of this mesh's surface can be seen from outside.", remedy)
+        self._facing = torch.from_numpy(places.facing[:, np.flatnonzero(places.reachable)[::THINNED]])
+        self._known = torch.from_numpy(sphere_directions()).float()
+
+    def __call__(self, angles: Tensor, concentration: float = NARROW) -> Tensor:
+        """The mean over the reachable surface of how surely it is seen, 0 … 1, from cameras at `angles` [V, 2] in degrees."""
+        near = torch.softmax(concentration * _directions(angles).float() @ self._known.T, dim=-1)
+        best = torch.logsumexp(SHARPNESS * near @ self._facing, 0) / SHARPNESS
+        return torch.sigmoid(SHARPNESS * (best - 2 * MIN_COSINE)).mean()
+
+    def gradient(self, angles: Tensor, concentration: float = NARROW) -> tuple[float, Tensor]:
+        """The soft coverage and its gradient [V, 2] per degree."""
+        leaf = angles.detach().requires_grad_()
+        with torch.enable_grad():
+            score = self(leaf, concentration)
+        return float(score.detach()), torch.autograd.grad(score, leaf)[0]
+
+
 def spread(
     mesh: Mesh, atlas: Atlas, cameras: Sequence[Camera], *, steps: int = STEPS, seed: int = 0
 ) -> Iterator[tuple[tuple[Camera, ...], float]]:
@@ -48,28 +75,29 @@ def spread(
     Distances and fields of view stay; elevations keep within ±STEEPEST_DEG. Deterministic in `seed`, which jitters the start.
     Raises MeshError when nothing of the surface can be seen from outside.
     """
-    places = samples(mesh, atlas)
-    if not places.reachable.any():
-        raise MeshError("None of this mesh's surface can be seen from outside.", "Flip its faces so that they point outwards.")
-    facing = torch.from_numpy(places.facing[:, np.flatnonzero(places.reachable)[::THINNED]])
-    known = torch.from_numpy(sphere_directions()).float()
+    soft_coverage = SoftCoverage(mesh, atlas)
     jitter = np.random.default_rng(seed).uniform(-JITTER_DEG, JITTER_DEG, (len(cameras), 2))
-    start = np.array([[c.azimuth_deg, c.elevation_deg] for c in cameras]) + jitter
-    angles = torch.tensor(start, dtype=torch.float32, requires_grad=True)
-    adam = torch.optim.Adam([angles], lr=RATE_DEG, betas=(0.8, 0.95))
+    angles = (angles_of(cameras) + torch.from_numpy(jitter)).float()
+    adam = torch.optim.Adam([angles], lr=RATE_DEG, betas=BETAS)
     for step in range(steps):
         spent = step / max(steps - 1, 1)
         adam.param_groups[0]["lr"] = RATE_DEG * (0.1 + 0.9 * (0.5 + 0.5 * math.cos(math.pi * spent)))
-        with torch.enable_grad():
-            sight = torch.softmax(WIDE * (NARROW / WIDE) ** spent * _directions(angles) @ known.T, dim=-1) @ facing
-            best = torch.logsumexp(SHARPNESS * sight, 0) / SHARPNESS
-            score = torch.sigmoid(SHARPNESS * (best - 2 * MIN_COSINE)).mean()
-            adam.zero_grad()
-            (-score).backward()
+        score, gradient = soft_coverage.gradient(angles, WIDE * (NARROW / WIDE) ** spent)
+        angles.grad = -gradient
         adam.step()
-        with torch.no_grad():
-            angles[:, 1].clamp_(-STEEPEST_DEG, STEEPEST_DEG)
-        yield _moved(cameras, angles), float(score.detach())
+        angles[:, 1].clamp_(-STEEPEST_DEG, STEEPEST_DEG)
+        yield moved(cameras, angles), score
+
+
+def angles_of(cameras: Sequence[Camera]) -> Tensor:
+    """[V, 2] float64: azimuth and elevation in degrees."""
+    return torch.tensor([[c.azimuth_deg, c.elevation_deg] for c in cameras], dtype=torch.float64)
+
+
+def moved(cameras: Sequence[Camera], angles: Tensor) -> tuple[Camera, ...]:
+    """The same cameras at other `angles` [V, 2] in degrees."""
+    values = angles.tolist()
+    return tuple(replace(c, azimuth_deg=a % 360, elevation_deg=e) for c, (a, e) in zip(cameras, values, strict=True))
 
 
 def _directions(angles: Tensor) -> Tensor:
@@ -77,8 +105,3 @@ def _directions(angles: Tensor) -> Tensor:
     azimuth, elevation = torch.deg2rad(angles).unbind(-1)
     flat = elevation.cos()
     return torch.stack([flat * azimuth.sin(), elevation.sin(), flat * azimuth.cos()], -1)
-
-
-def _moved(cameras: Sequence[Camera], angles: Tensor) -> tuple[Camera, ...]:
-    values = angles.detach().tolist()
-    return tuple(replace(c, azimuth_deg=a % 360, elevation_deg=e) for c, (a, e) in zip(cameras, values, strict=True))
