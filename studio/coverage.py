@@ -29,26 +29,20 @@ TARGET = 0.97
 """Cameras are added until this part of the reachable texels is seen."""
 
 
-class Samples:
-    """Texels of an atlas drawn evenly (the same ones each time), and which of them the 162 cameras see."""
+class Sight:
+    """Surface points under texels, and which cameras see them."""
 
-    def __init__(self, mesh: Mesh, atlas: Atlas) -> None:
-        texels = np.flatnonzero(atlas.valid.cpu().numpy())
-        if len(texels) > SAMPLES:
-            texels = np.sort(np.random.default_rng(0).choice(texels, SAMPLES, replace=False))
+    def __init__(self, mesh: Mesh, atlas: Atlas, texels: np.ndarray) -> None:
+        """`texels` [n] are flat indices of valid texels."""
         chosen = torch.from_numpy(texels).to(atlas.device)
         face = atlas.face.flatten()[chosen].long()
         weight = atlas.bary.reshape(-1, 3)[chosen]
         self._points = torch.einsum("nk,nkc->nc", weight, atlas.corners.position[face]).cpu().numpy().astype(np.float64)
         self._normals = atlas.corners.geometric_normal[face].cpu().numpy().astype(np.float64)
         self._occlusion = Occlusion(mesh)
-        self.cameras = tuple(looking_along(d) for d in sphere_directions())
-        self.facing = self.see(self.cameras)
-        self.seen = self.facing > 0
-        self.reachable = self.seen.any(0)
 
     def see(self, cameras: Sequence[Camera]) -> np.ndarray:
-        """[V, n] float32: the cosine at which each camera sees each sample, 0 where it does not."""
+        """[V, n] float32: the cosine at which each camera sees each point, 0 where it does not."""
         towards = np.array([self._directions(c) for c in cameras]).reshape(len(cameras), *self._points.shape)
         cosine = (towards * self._normals).sum(-1).astype(np.float32)
         cosine[cosine <= MIN_COSINE] = 0
@@ -62,6 +56,20 @@ class Samples:
             return np.broadcast_to(camera.direction(), self._points.shape)
         towards = camera.position() - self._points
         return towards / np.linalg.norm(towards, axis=1, keepdims=True)
+
+
+class Samples:
+    """Texels of an atlas drawn evenly (the same ones each time), and which of them the 162 cameras see."""
+
+    def __init__(self, mesh: Mesh, atlas: Atlas) -> None:
+        texels = np.flatnonzero(atlas.valid.cpu().numpy())
+        if len(texels) > SAMPLES:
+            texels = np.sort(np.random.default_rng(0).choice(texels, SAMPLES, replace=False))
+        self.see = Sight(mesh, atlas, texels).see
+        self.cameras = tuple(looking_along(d) for d in sphere_directions())
+        self.facing = self.see(self.cameras)
+        self.seen = self.facing > 0
+        self.reachable = self.seen.any(0)
 
 
 _SAMPLES: WeakKeyDictionary[Atlas, Samples] = WeakKeyDictionary()
@@ -115,10 +123,14 @@ def seam_error(texture: Texture, seams: Seams) -> float:
     return float((jump * seams.length).sum() / seams.length.sum().clamp_min(1e-12))
 
 
-def consistency_psnr(views: Tensor, baker: Baker, texture: Texture) -> float:
+def consistency_psnr(views: Tensor, baker: Baker, texture: Texture, *, locked: Tensor | None = None) -> float:
     """How far the painted `views` [V, 3, h, w] agree with the texture baked from them: PSNR in dB between each view and the
-    texture seen from its camera, over all pixels that show nothing but surface. Infinite when they are equal."""
+    texture seen from its camera, over all pixels that show nothing but surface, and none that is `locked` [S, 1, T, T]: there
+    the texture is not the views'. Infinite when they are equal."""
     drawn = baker.taps.fetch(texture.channels["base_color"].detach())
-    inside = (baker.taps.alpha > 1 - 1e-4).expand_as(drawn)
+    inside = baker.taps.alpha > 1 - 1e-4
+    if locked is not None:
+        inside = inside & (baker.taps.fetch(locked.float()) == 0)
+    inside = inside.expand_as(drawn)
     error = float((views.detach().to(drawn)[inside] - drawn[inside]).double().square().mean())
     return -10 * math.log10(error) if error > 0 else math.inf

@@ -30,14 +30,17 @@ class TextureDirect(Trainer):
 
         from studio.progress import Progress
 
+        def shown(colour: torch.Tensor) -> torch.Tensor:
+            return objective.kept("base_color", objective.atlas.dilated(colour))
+
         painted = yield from objective.paint(objective.seed)
         texture, start = painted.texture, 0
         colour = texture.channels["base_color"].clone().requires_grad_()
         adam = torch.optim.Adam([colour], lr=self.rate)
         if resume is not None:
             with torch.no_grad():
-                colour.copy_(resume["base_color"])
-            texture = texture.with_channel("base_color", objective.atlas.dilated(colour.detach()))
+                colour.copy_(objective.kept("base_color", resume["base_color"].to(colour.device)))
+            texture = texture.with_channel("base_color", shown(colour.detach()))
             adam.load_state_dict(resume["optimiser"])
             start = resume["iteration"]
 
@@ -48,8 +51,8 @@ class TextureDirect(Trainer):
             colour.grad = -scores.push
             adam.step()
             with torch.no_grad():
-                colour.clamp_(0, 1)
-                texture = texture.with_channel("base_color", objective.atlas.dilated(colour))
+                colour.copy_(objective.kept("base_color", colour.clamp(0, 1)))
+                texture = texture.with_channel("base_color", shown(colour))
 
             def state(done: int = iteration + 1) -> dict[str, Any]:
                 texels = colour.detach().cpu().clone()

@@ -14,6 +14,7 @@ import numpy as np
 
 from studio.gui.panels import Panel
 from studio.gui.panels._flat import Look, outlines, overlaid, picture
+from studio.gui.panels._masked import Masked, Masks
 from studio.gui.panels._pictures import Shelf
 from studio.gui.panels._words import named
 from studio.gui.theme import CHARCOAL, GRID, LINE
@@ -28,6 +29,8 @@ NEW_TEXTURE_S, NEW_LOOK_S = 0.25, 0.04
 CALM_FRAMES = 30
 """So many frames after the mouse has stopped and the session has nothing new, everything there was to do is done."""
 PADDING, FOOT = 12, 24
+CHANNEL, SET, LEAST = 108, 92, 96
+"""Widths of the lists; where less than the last is left for one, a double click does what the button beside them did."""
 WHEEL = 1.25
 NOTHING = "The texture of the mesh, laid flat. It appears with the mesh."
 NO_UV = "This mesh has no UVs: Start lays them out first, then its texture appears here."
@@ -35,7 +38,7 @@ NO_UV = "This mesh has no UVs: Start lays them out first, then its texture appea
 
 @dataclass(frozen=True)
 class Atlas(Panel):
-    """One texture set, one channel, at any size."""
+    """The texture laid flat, with the outlines of its charts."""
 
     title: ClassVar[str] = "Atlas"
     place: ClassVar[Any] = "right"
@@ -61,6 +64,7 @@ class _Wish:
     channel: str
     uv: bool
     look: Look
+    masks: Masks
 
 
 class _Sheet:
@@ -89,9 +93,11 @@ class _Sheet:
             theme.note(NOTHING, tag="atlas.why")
         with dpg.group(parent=parent, tag="atlas.full", show=False):
             with dpg.group(horizontal=True):
-                dpg.add_combo([], tag="atlas.channel", width=px(108))
+                with theme.dropdown():
+                    dpg.add_combo([], tag="atlas.channel", width=px(CHANNEL), no_arrow_button=True)
                 theme.tip("atlas.channel", "Which channel of the texture is shown.")
-                dpg.add_combo([], tag="atlas.set", width=px(92), show=False)
+                with dpg.group(tag="atlas.sets", show=False), theme.dropdown():
+                    dpg.add_combo([], tag="atlas.set", width=px(SET), no_arrow_button=True)
                 theme.tip("atlas.set", "Which material's texture is shown: every material of the mesh has its own.")
                 dpg.add_checkbox(label="UV", tag="atlas.uv", default_value=True)
                 theme.tip("atlas.uv", "Draw the outlines of the charts: where the surface was cut to lie flat.")
@@ -100,6 +106,7 @@ class _Sheet:
             with dpg.group(horizontal=True, horizontal_spacing=px(GRID)):
                 dpg.add_text("■", tag="atlas.swatch", show=False)
                 theme.note("", tag="atlas.texel")
+                self._masked = Masked(self._app)
         for layer in ("ground", "picture", "edge"):
             dpg.add_draw_layer(parent="atlas.sheet", tag=f"atlas.{layer}")
         if dpg.does_item_exist("atlas.mouse"):  # of an earlier build
@@ -172,7 +179,8 @@ class _Sheet:
         if texture.names != self._sets:
             self._sets = texture.names
             items = [f"{i + 1} {name}" for i, name in enumerate(texture.names)]
-            dpg.configure_item("atlas.set", items=items, show=len(items) > 1)
+            dpg.configure_item("atlas.set", items=items)
+            dpg.configure_item("atlas.sets", show=len(items) > 1)
             dpg.set_value("atlas.set", items[0])
         channels = tuple(texture.channels)
         if channels != self._channels:
@@ -198,6 +206,13 @@ class _Sheet:
         px = self._app.theme.px
         width, height = self._zone()
         width -= 2 * px(PADDING)
+        lists = [("atlas.channel", CHANNEL), ("atlas.set", SET)][: 1 + (len(self._sets) > 1)]
+        room = width - dpg.get_item_rect_size("atlas.uv")[0] - px(GRID) * len(lists)
+        fit = (dpg.get_text_size("Fit") or [0])[0] + px(3 * GRID)
+        beside = room - fit >= px(LEAST) * len(lists)
+        dpg.configure_item("atlas.fit", show=beside)
+        for item, wished in lists:
+            dpg.configure_item(item, width=min(px(wished), int(room - fit * beside) // len(lists)))
         top = dpg.get_item_rect_min("atlas.sheet")[1] - dpg.get_item_pos("zone.right")[1]
         height -= int(top) + px(FOOT + 2 * GRID)
         size = max(px(64), width), max(px(64), height)
@@ -208,7 +223,8 @@ class _Sheet:
     def _ask(self, texture: Texture, mesh: Mesh) -> None:
         """Have a new picture made, unless one is being made, or the last is too young."""
         session = self._app.session
-        wish = _Wish(session.texture_id, id(mesh), self._set, self._channel, dpg.get_value("atlas.uv"), self._look)
+        shown = (self._set, self._channel, dpg.get_value("atlas.uv"), self._look, self._masked.wish())
+        wish = _Wish(session.texture_id, id(mesh), *shown)
         if self._coming is not None or wish in (self._shown, self._wished):
             return
         moved = self._wished is None or wish.look != self._wished.look or wish.channel != self._wished.channel
@@ -218,6 +234,7 @@ class _Sheet:
 
         def made() -> np.ndarray:
             flat = picture(texture.channels[wish.channel][wish.set], wish.look)
+            flat = self._masked.over(flat, wish.masks, texture, wish.set, wish.look)
             if not wish.uv:
                 return flat
             if self._outlined is None or self._outlined[0] is not mesh:
