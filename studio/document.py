@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from studio.progress import Live
 UNDO_LIMIT = 500
 """Documents remembered in each direction; one is a few hundred bytes."""
 
-KEPT_BY_PRESETS = ("prompt", "seed", "unwrap", "device", "renderer")
+KEPT_BY_PRESETS = ("prompt", "seed", "unwrap", "device", "renderer", "region", "lock")
 """Settings that say what and where, not how: a preset that does not name them leaves them as they are."""
 
 
@@ -103,11 +104,15 @@ class History:
 
 
 def with_knob(config: Config, part: str, knob: str, value: Any) -> Config:
-    """`part` is "run", "generator", "trainer" or "rewards.<name>"; a reward's "weight" counts as one of its knobs."""
+    """`part` is "run", "generator", "trainer", "rewards.<name>" or "loras.<name>"; a reward's "weight" is one of its knobs."""
     if part == "run":
         return parse({knob: value}, base=config)
     if part in ("generator", "trainer"):
         return parse({part: {knob: value}}, base=config)
+    if part.startswith("loras."):
+        name = part.removeprefix("loras.")
+        _loaded(config, name)
+        return parse({"loras": {name: {knob: value}}}, base=config)
     name = part.removeprefix("rewards.")
     _present(config, name)
     return parse({"rewards": {name: {knob: value}}}, base=config)
@@ -140,9 +145,36 @@ def without_reward(config: Config, name: str) -> Config:
     return dataclasses.replace(config, rewards=tuple(w for w in config.rewards if w.name != name))
 
 
+def with_lora(config: Config, file: Path, *, name: str = "", scale: float = 1.0) -> Config:
+    """One more loaded LoRA, called `name` or after its file. Raises StudioError, also for a file that cannot be used."""
+    if any(Path(loaded.file) == file for loaded in config.loras):
+        raise StudioError(f"'{file.name}' is loaded already.", "Change its scale.")
+    called = name = name or file.stem
+    for n in itertools.count(2):
+        if name not in config.scales():
+            break
+        name = f"{called} {n}"
+    changed = parse({"loras": {name: {"file": str(file), "scale": scale}}}, base=config)
+    dataclasses.replace(changed, loras=changed.loras[-1:]).check_loras()
+    return changed
+
+
+def without_lora(config: Config, name: str) -> Config:
+    """One loaded LoRA less."""
+    _loaded(config, name)
+    return dataclasses.replace(config, loras=tuple(loaded for loaded in config.loras if loaded.name != name))
+
+
+def _loaded(config: Config, name: str) -> None:
+    if not config.loras:
+        raise StudioError("No LoRA is loaded.", "Add one first.")
+    if name not in config.scales():
+        raise unknown("loaded LoRA", name, config.scales())
+
+
 def with_preset(config: Config, name: str) -> Config:
     """A preset in place of the settings, except for those that say what to paint and where to compute."""
-    kept = {key: getattr(config, key) for key in KEPT_BY_PRESETS}
+    kept = {key: getattr(config, key) for key in KEPT_BY_PRESETS} | {"loras": config.table()["loras"]}
     return parse(preset(name), base=parse(kept))
 
 
@@ -168,6 +200,12 @@ def difference(old: Config, new: Config) -> tuple[str, ...]:
             names.append(f"{name} {'added' if one is None else 'removed'}")
         else:
             names += [f"{name} {_said(key)}" for key in one if one[key] != other[key]]
+    for name in dict.fromkeys([*a["loras"], *b["loras"]]):
+        one, other = a["loras"].get(name), b["loras"].get(name)
+        if one is None or other is None:
+            names.append(f"LoRA {name} {'added' if one is None else 'removed'}")
+        else:
+            names += [f"LoRA {name} {_said(key)}" for key in one if one[key] != other[key]]
     return tuple(names)
 
 
@@ -186,11 +224,20 @@ def as_run(started: Config, now: Config) -> Config:
     if type(trainer) is type(now.trainer):
         own = {k: getattr(now.trainer, k) for k in LIVE_TRAINER_KNOBS if k in knobs(trainer)}
         trainer = dataclasses.replace(trainer, **own)
-    return dataclasses.replace(started, rewards=rewards, trainer=trainer, prompt=now.prompt)
+    scales = _scales(started, now)
+    loras = tuple(dataclasses.replace(one, scale=scales[one.name]) for one in started.loras if one.name in scales)
+    return dataclasses.replace(started, rewards=rewards, trainer=trainer, prompt=now.prompt, loras=loras)
+
+
+def _scales(started: Config, now: Config) -> dict[str, float]:
+    """How much each LoRA that was loaded then, and still is, counts now."""
+    files = {loaded.name: loaded.file for loaded in started.loras}
+    return {loaded.name: loaded.scale for loaded in now.loras if files.get(loaded.name) == loaded.file}
 
 
 def live(started: Config, now: Config, heat: str | None) -> Live:
     """What the run that was started with `started` is to be told while the document says `now`; `heat`: see Live."""
     same = type(now.trainer) is type(started.trainer)
     own = {name: getattr(now.trainer, name, None) for name in LIVE_TRAINER_KNOBS} if same else {}
-    return Live(weights=now.weights(), prompt=now.prompt, heat=heat, watched=True, **own)
+    scales = _scales(started, now)
+    return Live(weights=now.weights(), loras=scales, prompt=now.prompt, heat=heat, watched=True, **own)

@@ -2,10 +2,12 @@
 
     document.toml           settings, and a table [project] with the mesh's name and sha256
     mesh/…                  the mesh file and what it refers to, byte for byte
+    loras/…                 the LoRAs that are in use, byte for byte
+    masks/…                 the pictures that say what is locked and where rewards push, byte for byte
     uv.npy                  the UVs that were laid out, where they are not the file's
     texture.json            texture sets and channels
     texture/<n>_<channel>.png       8 bits, height 16
-    lora.safetensors        the learned LoRA under peft's names
+    lora.safetensors        the learned LoRA, as a file of its own
     checkpoint.safetensors  what a run continues from
     story.json              curves, markers, journal
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -26,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from studio import __version__, archive, files, resources
+from studio import __version__, archive, files, lora, resources
 from studio.config import Config, parse
 from studio.document import Document
 from studio.errors import MeshError, StudioError
@@ -66,14 +69,15 @@ class Project:
 
     def receipt(self) -> dict[str, Any]:
         """How the texture came about, for an exported file's metadata."""
-        config = self.document.config
+        config, (_, learned) = self.document.config, lora.taught(self.checkpoint)
         return {
             "prompt": config.prompt,
             "seed": config.seed,
-            "config": config.table(),
+            "config": config.public().table(),
             "weights": [{"iteration": i, **settings} for i, settings in self.journal],
             "scores": {name: curve[-1][1] for name, curve in self.curves.items() if curve},
             "versions": {"patina-studio": __version__},
+            **({"learned": learned} if learned else {}),
         }
 
 
@@ -110,7 +114,9 @@ def save(project: Project, path: Path | str) -> Path:
     contents[f"mesh/{source.path.name}"] = source.read()
     for file, _ in source.files:
         contents[f"mesh/{file.relative_to(source.path.parent.resolve()).as_posix()}"] = file.read_bytes()
-    contents["document.toml"] = _document(project.document.config, mesh).encode()
+    config, inner = _with_files(project.document.config)
+    contents |= inner
+    contents["document.toml"] = _document(config, mesh).encode()
     story = {"curves": project.curves, "markers": project.markers, "journal": project.journal}
     contents["story.json"] = json.dumps(files.jsonable(story)).encode()
     if project.corner_uv is not None:
@@ -118,15 +124,33 @@ def save(project: Project, path: Path | str) -> Path:
     if project.texture is not None:
         contents |= _texture(project.texture, project.painted)
     if project.lora:
-        from safetensors.torch import save as safetensors
-
-        contents["lora.safetensors"] = safetensors({n: t.detach().cpu().contiguous() for n, t in project.lora.items()})
+        contents["lora.safetensors"] = lora.encoded(project.lora, project.receipt())
     if project.checkpoint is not None:
         contents["checkpoint.safetensors"] = checkpoint_bytes(project.checkpoint)
     path = Path(path)
     with files.replacing(path) as temporary:
         archive.write(temporary, contents)
     return path
+
+
+def _with_files(config: Config) -> tuple[Config, dict[str, bytes]]:
+    """The settings with the places in the archive of masks and LoRAs, and these. One that is gone stays away: saving goes on."""
+    names: dict[str, str] = {}
+    contents: dict[str, bytes] = {}
+
+    def inside(path: str, folder: str = "masks") -> str:
+        source = Path(path)
+        plain = re.sub(r"[^\w .-]", "_", source.name).strip(". ") or folder  # a name for every system
+        try:
+            data = source.read_bytes() if source.is_file() else b""
+        except OSError:  # a name that no file can have, a disk that is gone
+            data = b""
+        digest = hashlib.sha256(data).hexdigest()[:16]
+        name = names.setdefault(digest, f"{folder}/{digest}/{plain}") if data else f"{folder}/missing/{plain}"
+        contents.update({name: data} if data else {})
+        return name
+
+    return config.with_masks(inside).with_loras(lambda path: inside(path, "loras")), contents
 
 
 def _document(config: Config, mesh: Mesh) -> str:
@@ -181,30 +205,44 @@ def load(path: Path | str) -> Project:
         uv = np.load(io.BytesIO(contents["uv.npy"]), allow_pickle=False) if "uv.npy" in contents else None
         texture = _read_texture(contents) if "texture.json" in contents else None
         painted = frozenset(map(str, json.loads(contents.get("texture.json", b"{}")).get("painted", PAINTED)))
-        lora = _read_lora(contents.get("lora.safetensors"))
+        learned = _read_lora(contents.get("lora.safetensors"))
         checkpoint = _read_checkpoint(contents.get("checkpoint.safetensors"))
+        lora.taught(checkpoint)  # raises for what is no checkpoint
     except StudioError:
         raise
     except Exception as error:  # whatever the readers stumble over in a file that anybody may have written
         raise StudioError(f"The project '{path.name}' is damaged ({type(error).__name__}).", DAMAGED) from error
     if hashlib.sha256(mesh).hexdigest() != sha256:
         raise MeshError(f"The mesh inside '{path.name}' is damaged.", DAMAGED)
-    document = Document(_unpacked(contents, name), parse(table))
-    return Project(document, None, texture, uv, lora, checkpoint, curves, markers, journal, painted)
+    unpacked = _unpacked(contents, name)
+
+    def outside(path: str, folder: str = "masks") -> str:
+        # Whatever the settings say, it comes from the archive: a path of this computer would be saved with the next project.
+        return str(unpacked[0] / folder / Path(path).parent.name / Path(path).name)
+
+    config = parse(table).with_masks(outside).with_loras(lambda path: outside(path, "loras"))
+    document = Document(unpacked[1], config)
+    return Project(document, None, texture, uv, learned, checkpoint, curves, markers, journal, painted)
 
 
-def _unpacked(contents: Mapping[str, bytes], name: str) -> Path:
-    """The mesh and its files, in a folder of the cache that is named after their contents."""
-    inside = {n: data for n, data in contents.items() if n.startswith("mesh/")}
+def _unpacked(contents: Mapping[str, bytes], name: str) -> tuple[Path, Path]:
+    """A folder of the cache, named after the contents, that holds the mesh, its files, masks and LoRAs; and the mesh in it."""
+    inside = {n: data for n, data in contents.items() if n.startswith(("mesh/", "masks/", "loras/"))}
     digest = hashlib.sha256(b"".join(n.encode() + hashlib.sha256(data).digest() for n, data in sorted(inside.items())))
     folder = resources.cache_dir() / "projects" / digest.hexdigest()[:24]
     _prune(folder)
     for inner, data in inside.items():
-        target = folder / PurePosixPath(inner).relative_to("mesh")
+        target = _place(folder, inner)
         if not (target.is_file() and target.stat().st_size == len(data)):
             target.parent.mkdir(parents=True, exist_ok=True)
             files.write_bytes(target, data)
-    return folder / PurePosixPath(name).relative_to("mesh")
+    return folder, _place(folder, name)
+
+
+def _place(folder: Path, inner: str) -> Path:
+    """Where something of the archive lies in such a folder: the mesh's files at its top, as they refer to each other."""
+    path = PurePosixPath(inner)
+    return folder / (path.relative_to("mesh") if path.parts[0] == "mesh" else path)
 
 
 def _prune(spared: Path) -> None:

@@ -55,6 +55,11 @@ def autosave_dir() -> Path:
     return (Path(home) if home else platformdirs.user_data_path("patina-studio", appauthor=False)) / "autosave"
 
 
+def loras_dir() -> Path:
+    """The user's folder for learned LoRAs that are kept in use; it need not exist yet."""
+    return autosave_dir().with_name("loras")
+
+
 def config_dir() -> Path:
     """The user's folder for what the studio remembers of their habits; it need not exist yet."""
     home = os.environ.get(HOME_VARIABLE)

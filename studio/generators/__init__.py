@@ -9,7 +9,7 @@ space), `decode` makes pictures. All three are pure functions of their arguments
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from studio.bake import Baker
+    from studio.generators._lora import Adapters
     from studio.surface.mesh import Mesh
     from studio.texture import Fragments
 
@@ -54,7 +55,7 @@ class Painter(ABC):
     steps: int
     """Number of denoising steps; step i runs from 0 (pure noise) to steps − 1."""
     network: torch.nn.Module
-    """The denoiser that carries the LoRA; its base weights stay frozen."""
+    """The denoiser that carries the adapters; its own weights stay frozen."""
     views_meet_inside: bool
     """True when views attend to each other inside the network: then a chunk is always all views."""
 
@@ -103,27 +104,49 @@ class Painter(ABC):
     def eta(self) -> float:
         """How much noise each step adds (0 = DDIM, deterministic)."""
 
-    # -- LoRA: the same for every painter, in `_lora.py` --------------------------------------------------------------------
+    # -- adapters: the same for every painter, in `_lora.py` ------------------------------------------------------------------
 
-    @abstractmethod
-    def add_lora(self, *, rank: int, seed: int = 0) -> None:
-        """Add a fresh, trainable LoRA (peft) on the attention projections; the painter's output is unchanged by it."""
+    adapters: Adapters
+    """What is added to the frozen network: the adapter that learns, over loaded ones."""
 
+    @property
     @abstractmethod
+    def fingerprint(self) -> str:
+        """A few digits that other weights would not have, adapters left out: a LoRA belongs to the weights it was made for."""
+
+    def add_lora(self, *, rank: int, seed: int = 0, adapter: str = "lora") -> None:
+        """Add a fresh, trainable adapter; the painter's output is unchanged by it.
+
+        "lora": a LoRA (peft) of this rank on the attention projections; "prompt": an offset on the text tokens the network reads.
+        """
+        self.adapters.add(adapter, rank=rank, seed=seed)
+
     def lora_parameters(self) -> list[torch.nn.Parameter]:
-        """The trainable LoRA tensors, in a fixed order (empty before `add_lora`)."""
+        """The trainable tensors, in a fixed order (empty before `add_lora`)."""
+        return self.adapters.parameters()
 
-    @abstractmethod
     def base(self) -> AbstractContextManager[None]:
-        """Within: the base network, adapters off. Never yield inside it."""
+        """Within: what the run started from, the network with its loaded LoRAs but without what has been learned on top.
 
-    @abstractmethod
+        Never yield inside it.
+        """
+        return self.adapters.base()
+
     def lora_state(self) -> dict[str, Tensor]:
-        """The LoRA as CPU tensors under peft's names."""
+        """What learns, as CPU tensors under the names of peft and diffusers."""
+        return self.adapters.state()
 
-    @abstractmethod
-    def load_lora(self, state: dict[str, Tensor]) -> None:
+    def load_lora(self, state: Mapping[str, Tensor]) -> None:
         """Put such tensors back. Raises StudioError when names or shapes do not fit."""
+        self.adapters.load(state)
+
+    def stack_loras(self, loaded: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Put LoRAs of files, by name, frozen under the one that learns; once. Raises StudioError when one does not fit."""
+        self.adapters.stack(loaded)
+
+    def scale_loras(self, scales: Mapping[str, float]) -> None:
+        """How much each of them counts, 0…1; without any at more than 0 the output is the bare network's, bit for bit."""
+        self.adapters.scale(scales)
 
 
 @dataclass(frozen=True)

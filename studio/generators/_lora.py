@@ -1,79 +1,225 @@
-"""LoRA on a denoiser's attention projections through peft (2106.09685): what every painter's `add_lora` and friends stand on."""
+"""What is added to a frozen denoiser: the adapter that learns, over loaded ones at their scales.
+
+Two kinds: "lora", low-rank matrices on the attention projections (2106.09685) through peft; and "prompt", an offset on the text
+tokens that the network reads of the prompt (prompt tuning, 2104.08691; textual inversion, 2208.01618, learns single tokens).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from studio.errors import StudioError
 
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+OFFSET = "text.offset"
+"""The name of a prompt adapter's only tensor [L, D]."""
+UNET = "unet."
+"""Before peft's names, as diffusers writes them."""
+PREFIXES = (UNET, "base_model.model.")
+"""What may stand before peft's names in files from elsewhere."""
+LEARNING = "default"
+"""peft's name of the adapter that learns."""
 
 
-def _layers(network: nn.Module) -> list[BaseTunerLayer]:
-    return [m for m in network.modules() if isinstance(m, BaseTunerLayer)]
+class Adapters:
+    """The adapters of one network. Names of tensors are diffusers': "unet.<layer>.lora_A.weight"."""
+
+    def __init__(self, unet: nn.Module, *, tokens: tuple[int, int]) -> None:
+        """`tokens`: how many text tokens of how many channels the network reads."""
+        self._unet, self._tokens = unet, tokens
+        self._learning: str | None = None
+        """The kind that learns."""
+        self._silent = False
+        self._scales: dict[str, float] = {}
+        """Of every loaded adapter, by its name among the settings."""
+        self._offsets: dict[str, Tensor] = {}
+        """Of the prompt adapters among them."""
+        self._offset: nn.Parameter | None = None
+
+    # -- the one that learns --------------------------------------------------------------------------------------------------
+
+    def add(self, kind: str, *, rank: int, seed: int = 0) -> None:
+        """Begin a fresh adapter in place of the one that learned; the output is unchanged by it.
+
+        A LoRA of this rank has alpha = rank, so scale 1, and B = 0; its A depends on `seed` alone. A prompt adapter is all 0.
+        """
+        self._learning, self._offset = kind, None
+        if kind == "prompt":
+            self._offset = nn.Parameter(torch.zeros(self._tokens, device=self._like.device, dtype=self._like.dtype))
+        else:
+            self._make(LEARNING, rank)
+            source = torch.Generator().manual_seed(seed)
+            for name, p in self._matrices(LEARNING).items():
+                if "lora_A" in name:
+                    fresh = (torch.rand(p.shape, generator=source, dtype=torch.float64) * 2 - 1) / p.shape[1] ** 0.5
+                    p.data = fresh.to(self._like)
+                else:
+                    p.data = torch.zeros(p.shape).to(self._like)
+        self._switch()
+
+    def parameters(self) -> list[nn.Parameter]:
+        """The tensors that learn, in the network's own order."""
+        if self._offset is not None:
+            return [self._offset]
+        return list(self._matrices(LEARNING).values()) if self._learning else []
+
+    def state(self) -> dict[str, Tensor]:
+        """CPU copies of the tensors that learn."""
+        own = {OFFSET: self._offset} if self._offset is not None else self._matrices(LEARNING) if self._learning else {}
+        return {name: t.detach().cpu().clone() for name, t in own.items()}
+
+    def load(self, values: Mapping[str, Tensor]) -> None:
+        """Put such tensors back, beginning an adapter of their kind and rank where there is none. Raises StudioError."""
+        values = _bare(values)
+        kind = _kind(values)
+        if kind == "prompt":
+            self._fitting(values, {OFFSET: torch.Size(self._tokens)})
+            if self._learning != kind:
+                self.add(kind, rank=1)
+            own = {OFFSET: self.parameters()[0]}
+        else:
+            rank = _rank(values)
+            if self._learning != kind or {p.shape[0] for n, p in self._matrices(LEARNING).items() if "lora_A" in n} != {rank}:
+                self.add(kind, rank=rank)
+            own = self._matrices(LEARNING)
+            self._fitting(values, {name: p.shape for name, p in own.items()})
+        with torch.no_grad():
+            for name, p in own.items():
+                p.copy_(values[name])
+
+    @contextmanager
+    def base(self) -> Iterator[None]:
+        """Within: the adapter that learns is silent; loaded ones are not."""
+        self._silent = True
+        self._switch()
+        try:
+            yield
+        finally:
+            self._silent = False
+            self._switch()
+
+    # -- loaded ones ----------------------------------------------------------------------------------------------------------
+
+    def stack(self, loaded: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Put these, frozen and at scale 1, under the one that learns. Once, for a fresh network. Raises StudioError."""
+        for name, values in loaded.items():
+            values = _bare(values)
+            try:
+                if _kind(values) == "prompt":
+                    self._fitting(values, {OFFSET: torch.Size(self._tokens)})
+                    self._offsets[name] = values[OFFSET].to(self._like)
+                else:
+                    self._stack_lora(name, values)
+            except StudioError as error:
+                raise StudioError(f"'{name}': {error.problem}", error.remedy) from error
+            self._scales[name] = 1.0
+        self._switch()
+
+    def _stack_lora(self, name: str, values: Mapping[str, Tensor]) -> None:
+        self._make(self._peft(name), _rank(values))
+        own = self._matrices(self._peft(name))
+        self._fitting(values, {n: p.shape for n, p in own.items()})
+        for n, p in own.items():
+            p.data = values[n].to(self._like)
+
+    def scale(self, scales: Mapping[str, float]) -> None:
+        """How much each loaded adapter counts, 0…1; at 0 it takes no part at all, so that nothing is even rounded otherwise."""
+        self._scales |= {name: scale for name, scale in scales.items() if name in self._scales}
+        for layer in self._layers().values():
+            for name, scale in self._scales.items():
+                layer.set_scale(self._peft(name), scale)
+        self._switch()
+
+    def read(self, text: Tensor) -> Tensor:
+        """The text features [sides, L, D] as the network is to read them: offsets are added to the prompt's, the first side's.
+
+        The empty or refused prompt stays what it is: guidance goes away from where it went before.
+        """
+        offsets = [scale * self._offsets[n] for n, scale in self._scales.items() if scale and n in self._offsets]
+        if self._offset is not None and not self._silent:
+            offsets.append(self._offset)
+        return torch.cat([text[:1] + sum(offsets), text[1:]]) if offsets else text
+
+    # -- peft -----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _like(self) -> Tensor:
+        """Device and dtype for everything."""
+        return next(p for n, p in self._unet.named_parameters() if "lora_" not in n)
+
+    def _layers(self) -> dict[str, LoraLayer]:
+        return {name: m for name, m in self._unet.named_modules() if isinstance(m, LoraLayer)}
+
+    def _matrices(self, adapter: str) -> dict[str, nn.Parameter]:
+        return {
+            f"{UNET}{name}.lora_{half}.weight": getattr(layer, f"lora_{half}")[adapter].weight
+            for name, layer in self._layers().items()
+            for half in "AB"
+        }
+
+    def _peft(self, name: str) -> str:
+        """peft's name of a loaded adapter: ours may hold dots, which modules must not."""
+        return f"loaded{[*self._scales, name].index(name)}"
+
+    def _make(self, adapter: str, rank: int) -> None:
+        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(TARGETS))
+        layers = self._layers()
+        if not layers:
+            inject_adapter_in_model(config, self._unet, adapter_name=adapter)
+        for layer in layers.values():
+            layer.update_layer(adapter, r=rank, lora_alpha=rank, config=config)
+
+    def _switch(self) -> None:
+        """Activate what counts now; only what learns wants gradients."""
+        learns = self._learning == "lora" and not self._silent
+        active = [self._peft(name) for name, scale in self._scales.items() if scale] + [LEARNING] * learns
+        for layer in self._layers().values():
+            layer.set_adapter(active, inference_mode=True)
+        if not self._silent:
+            for p in self.parameters():
+                p.requires_grad_()
+
+    @staticmethod
+    def _fitting(values: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> None:
+        wrong = sorted({*shapes} ^ {*values}) or sorted(n for n in shapes if shapes[n] != values[n].shape)
+        if wrong:
+            problem = f"This LoRA does not fit the generator (first difference: {wrong[0]})."
+            raise StudioError(problem, "Load it with the generator it was trained on.")
 
 
-def add(network: nn.Module, *, rank: int, seed: int = 0) -> None:
-    """Inject a fresh LoRA of this rank (alpha = rank, so scale 1); B starts at 0: the output is unchanged.
-
-    The A matrices depend only on `seed`, not on the global random state. A LoRA that is there already is started afresh.
-    """
-    if not _layers(network):
-        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(TARGETS)), network)
-    like = next(p for n, p in network.named_parameters() if "lora_" not in n)
-    generator = torch.Generator().manual_seed(seed)
-    for layer in _layers(network):
-        layer.update_layer("default", r=rank, lora_alpha=rank, config=LoraConfig(r=rank, lora_alpha=rank))
-    for name, p in network.named_parameters():
-        p.requires_grad_("lora_" in name)
-        if "lora_A" in name:
-            bound = 1 / p.shape[1] ** 0.5
-            fresh = torch.rand(p.shape, generator=generator, dtype=torch.float64) * 2 - 1
-            p.data = (fresh * bound).to(like.device, like.dtype)
-        elif "lora_B" in name:
-            p.data = torch.zeros_like(p, device=like.device, dtype=like.dtype)
+def fingerprint(network: nn.Module) -> str:
+    """16 hexadecimal digits of a network's own weights, adapters left out; the same in half, single and double precision."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        if "lora_" not in name:
+            digest.update(f"{name.replace('.base_layer', '')} {tuple(tensor.shape)}".encode())
+            digest.update((tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
-def parameters(network: nn.Module) -> list[nn.Parameter]:
-    """The trainable tensors, in the network's own order."""
-    return [p for n, p in network.named_parameters() if "lora_" in n]
+def _bare(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under our names, whatever stands before peft's."""
+    found = {}
+    for name, tensor in values.items():
+        prefix = next((p for p in PREFIXES if name.startswith(p)), "")
+        found[name if name == OFFSET else UNET + name.removeprefix(prefix)] = tensor
+    return found
 
 
-@contextmanager
-def off(network: nn.Module) -> Iterator[None]:
-    """Within: the adapters are silent."""
-    layers = _layers(network)
-    for layer in layers:
-        layer.enable_adapters(False)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.enable_adapters(True)
+def _kind(values: Mapping[str, Tensor]) -> str:
+    return "prompt" if OFFSET in values else "lora"
 
 
-def state(network: nn.Module) -> dict[str, Tensor]:
-    """CPU copies under peft's names."""
-    return {n: t.detach().cpu().clone() for n, t in get_peft_model_state_dict(network).items()} if _layers(network) else {}
-
-
-def load(network: nn.Module, values: dict[str, Tensor]) -> None:
-    """Put such tensors back, adding the LoRA where there is none. Raises StudioError when names or shapes do not fit."""
-    ranks = {t.shape[0] for n, t in values.items() if "lora_A" in n}
+def _rank(values: Mapping[str, Tensor]) -> int:
+    """Raises StudioError where it is not one for all layers."""
+    ranks = {t.shape[0] for n, t in values.items() if "lora_A" in n and t.ndim}
     if len(ranks) != 1:
         raise StudioError("This LoRA has no single rank.", "Load a LoRA that this studio has written for the same generator.")
-    if {t.shape[0] for n, t in state(network).items() if "lora_A" in n} != ranks:
-        add(network, rank=ranks.pop())
-    mine = state(network)
-    wrong = sorted({*mine} ^ {*values}) or sorted(n for n in mine if mine[n].shape != values[n].shape)
-    if wrong:
-        problem = f"This LoRA does not fit the generator (first difference: {wrong[0]})."
-        raise StudioError(problem, "Load it with the generator it was trained on.")
-    set_peft_model_state_dict(network, values)
+    return ranks.pop()

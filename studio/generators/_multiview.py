@@ -6,13 +6,12 @@ The network (`_network`) denoises V pictures of one object together and predicts
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from studio.generators import Painter, Scene, Words, _fuse, _lora, _noise
 from studio.generators._network import MASK, Denoiser
@@ -49,6 +48,7 @@ class MultiView(Painter):
         self.channels = CHANNELS if size.painted == 6 else CHANNELS[:1]
         self.views_meet_inside = not fused
         self._eta, self._times = eta, trailing(steps)
+        self.adapters = _lora.Adapters(network.unet, tokens=(size.tokens, size.text_channels))
 
     @property
     def eta(self) -> float:
@@ -112,7 +112,7 @@ class MultiView(Painter):
         if not self.fused and count != scene.views:
             raise TypeError("views that attend to each other are predicted together")
         t = torch.full((sides * count,), self._times[i], device=x.device, dtype=x.dtype)
-        text = scene.text.to(x).repeat_interleave(count, 0)
+        text = self.adapters.read(scene.text).to(x).repeat_interleave(count, 0)
         x0 = self.network(x.repeat(sides, 1, 1, 1), geometry.repeat(sides, 1, 1, 1), t, text, views=1 if self.fused else count)
         return x0.unflatten(0, (sides, count)).transpose(0, 1)
 
@@ -129,20 +129,9 @@ class MultiView(Painter):
         drawn = self.network.decoder(x0, scene.geometry[views]) if self.network.size.latent else x0
         return soft_clamp(drawn * 0.5 + 0.5)
 
-    def add_lora(self, *, rank: int, seed: int = 0) -> None:
-        _lora.add(self.network.unet, rank=rank, seed=seed)
-
-    def lora_parameters(self) -> list[nn.Parameter]:
-        return _lora.parameters(self.network.unet)
-
-    def base(self) -> AbstractContextManager[None]:
-        return _lora.off(self.network.unet)
-
-    def lora_state(self) -> dict[str, Tensor]:
-        return _lora.state(self.network.unet)
-
-    def load_lora(self, state: dict[str, Tensor]) -> None:
-        _lora.load(self.network.unet, state)
+    @cached_property
+    def fingerprint(self) -> str:
+        return _lora.fingerprint(self.network)
 
 
 def _fields(mesh: Mesh, fragments: Fragments) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample(Trainer):
-    """Paint once and learn nothing."""
+    """Paint and learn nothing; a prompt or a LoRA's scale that changes meanwhile begins the picture anew."""
 
     when = "You want one texture now, as the generator paints it."
     learns = False
     follows_rewards = False
 
     def train(self, objective: Objective, *, iterations: int, resume: dict[str, Any] | None = None) -> Iterator[Progress]:
-        painted = yield from objective.paint(objective.seed)
-        return painted.texture
+        for turn in itertools.count():
+            objective.live(turn)
+            painting = objective.paint(objective.seed)
+            while not objective.outdated:  # else begin again: a picture that is half of each could not be made twice
+                try:
+                    progress = next(painting)
+                except StopIteration as end:
+                    return end.value.texture
+                yield progress

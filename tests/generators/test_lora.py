@@ -7,7 +7,7 @@ import torch
 
 from studio.errors import StudioError
 from studio.generators import SOCKET
-from studio.generators._lora import TARGETS
+from studio.generators._lora import TARGETS, fingerprint
 
 
 def painter():
@@ -82,3 +82,109 @@ def test_a_lora_that_does_not_fit_is_refused() -> None:
         p.load_lora({n: t.repeat(1, 2) if "lora_A" in n else t for n, t in state.items()})
     with pytest.raises(StudioError, match="rank"):
         p.load_lora({})
+
+
+# -- loaded LoRAs -------------------------------------------------------------------------------------------------------------
+
+
+def learned(kind: str = "lora", *, rank: int = 2, seed: int = 0) -> dict[str, torch.Tensor]:
+    """What a run might have taught `tiny`."""
+    p = painter()
+    p.add_lora(rank=rank, seed=seed, adapter=kind)
+    louder(p)
+    return p.lora_state()
+
+
+KINDS = pytest.mark.parametrize("kind", ["lora", "prompt"])
+
+
+@KINDS
+def test_a_scale_of_0_is_the_bare_network_bit_for_bit_and_1_what_was_learned(kind: str) -> None:
+    p, other = painter(), painter()
+    plain, values = look(p), learned(kind)
+    other.load_lora(values)
+    p.stack_loras({"a": values})
+    assert torch.equal(look(p), look(other)) and not torch.equal(look(p), plain)
+    p.scale_loras({"a": 0.0})
+    assert torch.equal(look(p), plain)
+    p.scale_loras({"a": 0.5})
+    assert not torch.equal(look(p), plain) and not torch.equal(look(p), look(other))
+    assert p.lora_parameters() == [] and p.lora_state() == {}
+    assert not any(q.requires_grad for q in p.network.parameters())
+
+
+def test_a_scale_is_a_factor_of_the_difference() -> None:
+    """Half of a LoRA is a LoRA with half of its B; two of half are one whole."""
+    half, p, two = painter(), painter(), painter()
+    values = learned()
+    half.stack_loras({"a": {n: t / 2 if "lora_B" in n else t for n, t in values.items()}})
+    p.stack_loras({"a": values})
+    p.scale_loras({"a": 0.5})
+    assert torch.allclose(look(p), look(half), atol=1e-6)
+    two.stack_loras({"a.b": values, "c": values})
+    two.scale_loras({"a.b": 0.5, "c": 0.5})
+    p.scale_loras({"a": 1.0})
+    assert torch.allclose(look(two), look(p), atol=1e-5)
+
+
+@KINDS
+def test_what_learns_lies_over_loaded_ones_and_base_is_what_it_started_from(kind: str) -> None:
+    p = painter()
+    p.stack_loras({"a": learned(), "b": learned("prompt"), "c": learned(rank=3, seed=5)})
+    p.scale_loras({"a": 0.7, "b": 0.3, "c": 0.0})
+    start = look(p)
+    p.add_lora(rank=2, adapter=kind)
+    assert torch.equal(look(p), start)
+    louder(p)
+    mine = p.lora_parameters()
+    assert not torch.equal(look(p), start) and all(q.requires_grad for q in mine)
+    with p.base():
+        assert torch.equal(look(p), start)
+    p.scale_loras({"a": 0.1})
+    with p.base():
+        assert not torch.equal(look(p), start)
+    wanting = {id(q) for q in p.network.parameters() if q.requires_grad} | {id(q) for q in mine if q.requires_grad}
+    assert wanting == {id(q) for q in mine}
+    assert set(p.lora_state()) == set(learned(kind))
+
+
+def test_a_loaded_lora_that_does_not_fit_is_named() -> None:
+    values = learned()
+    for wrong in ({n: t.repeat(1, 2) for n, t in values.items()}, {"text.offset": torch.zeros(3, 3)}, {"x": torch.zeros(1)}):
+        with pytest.raises(StudioError, match="'rust'"):
+            painter().stack_loras({"rust": wrong})
+
+
+def test_files_of_peft_and_of_older_studios_are_understood() -> None:
+    values, p = learned(), painter()
+    p.stack_loras({"a": values})
+    for prefix in ("", "base_model.model."):
+        other = painter()
+        other.stack_loras({"a": {prefix + n.removeprefix("unet."): t for n, t in values.items()}})
+        assert torch.equal(look(other), look(p))
+
+
+def test_diffusers_itself_reads_what_was_learned() -> None:
+    p, other = painter(), painter()
+    p.load_lora(learned())
+    other.network.unet.load_lora_adapter(p.lora_state(), prefix="unet")
+    assert torch.equal(look(other), look(p)) and not torch.equal(look(p), look(painter()))
+
+
+def test_a_fingerprint_belongs_to_the_weights_alone() -> None:
+    p, cpu = painter(), torch.device("cpu")
+    mine = p.fingerprint
+    p.add_lora(rank=2)
+    louder(p)
+    assert fingerprint(p.network) == mine == SOCKET.make("tiny").build(device=cpu, dtype=torch.float64).fingerprint
+    assert SOCKET.make("tiny", weights_seed=1).build(device=cpu).fingerprint != mine
+
+
+def test_an_offset_moves_the_prompt_and_leaves_what_guidance_goes_away_from() -> None:
+    p = SOCKET.make("tiny", guidance=2.0).build(device=torch.device("cpu"))
+    plain = look(p)
+    p.add_lora(rank=1, adapter="prompt")
+    assert [tuple(q.shape) for q in p.lora_parameters()] == [(p.network.size.tokens, p.network.size.text_channels)]
+    louder(p)
+    loud = look(p)
+    assert torch.equal(loud[:, 1], plain[:, 1]) and not torch.equal(loud[:, 0], plain[:, 0])

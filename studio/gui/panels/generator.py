@@ -1,4 +1,4 @@
-"""The generator: which one paints, and its settings."""
+"""The generator: which one paints, its settings, and the LoRAs in use."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import dearpygui.dearpygui as dpg
 
 from studio import generators
 from studio.gui.panels import Panel
+from studio.gui.panels._loras import Loras
 from studio.gui.panels._part import Part
 from studio.gui.panels._room import Section
 from studio.gui.panels._words import named
@@ -31,9 +32,13 @@ class Generator(Panel):
         with dpg.group(parent=parent):
             tip = "What paints. Another one is used from the next start on."
             part = Part(app, "generator", generators.SOCKET, tip, said=lambda kind: (kind.__doc__ or "").split("\n")[0])
+            loras = Loras(app)
 
         def update() -> None:
             part.update()
-            section.update(named(generators.SOCKET.name_of(app.session.document.config.generator)))
+            loras.update()
+            config = app.session.document.config
+            more = f" and {len(config.loras)} LoRA{'s' if len(config.loras) > 1 else ''}" if config.loras else ""
+            section.update(named(generators.SOCKET.name_of(config.generator)) + more)
 
         return update
