@@ -43,6 +43,11 @@ def bake(
     seed: Annotated[str | None, _option("S")] = None,
     atlas: Annotated[str | None, _option("PX")] = None,
     reward: Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], _option("NAME=WEIGHT ...")] = (),
+    region: Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], _option("[REWARD=]PNG ...")] = (),
+    lock: Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], _option("PNG ...")] = (),
+    angle_mask_deg: Annotated[str | None, _option("DEG")] = None,
+    reward_chunk: Annotated[str | None, _option("N")] = None,
+    lora: Annotated[UseAppendAction[tuple[str, ...]], _option("FILE=SCALE")] = (),
     report: Annotated[Path | None, _option("R.json")] = None,
     sheet: Annotated[Path | None, _option("S.png")] = None,
     project: Annotated[Path | None, _option("P.patina")] = None,
@@ -65,6 +70,11 @@ def bake(
         seed: Which of the generator's variations to paint.
         atlas: Side of the texture in pixels, 256 to 4096.
         reward: Rewards to learn from, with weights: symmetry=1 palette=0.5. A weight of 0 only watches.
+        region: Grey pictures on the texture, one or one per texture set: where all rewards push, or one of them.
+        lock: Grey pictures on the texture: what is white in them stays as the mesh has it, bit for bit.
+        angle_mask_deg: Push only texels that a view sees at most so far from their normal.
+        reward_chunk: Views that picture rewards see at a time; fewer need less memory.
+        lora: A LoRA file to use, and how much it counts, 0 to 1; give the option again for more of them.
         report: Write the run's numbers as JSON.
         sheet: Write a contact sheet of the result as PNG.
         project: Write a project that the window opens, with texture, LoRA and curves.
@@ -75,12 +85,15 @@ def bake(
         renderer: What draws: auto, embree or nvdiffrast.
         generator: What paints: mini, or another of `studio plugs`.
     """
+    from studio import options
     from studio.config import parse
     from studio.config import preset as load_preset
+    from studio.document import with_lora
     from studio.job import Outputs
     from studio.project import SUFFIX, opened
     from studio.project import load as load_project
 
+    regions = options.masks([item for group in region for item in group])
     # Numbers arrive as text: what is wrong with them is said in one place, the same way for options and presets.
     chosen = {
         "prompt": prompt,
@@ -88,7 +101,11 @@ def bake(
         "iterations": iterations,
         "seed": seed,
         "atlas_px": atlas,
-        "rewards": _weights([item for group in reward for item in group]),
+        "rewards": options.reward_tables(options.weights([item for group in reward for item in group]), regions),
+        "region": regions.get(""),
+        "lock": options.files([item for group in lock for item in group]) or None,
+        "angle_mask_deg": angle_mask_deg,
+        "reward_chunk": reward_chunk,
         "unwrap": unwrap or None,
         "device": device,
         "renderer": renderer,
@@ -107,6 +124,8 @@ def bake(
         learns = reward or iterations not in (None, "0")
         target, base = mesh, parse(table or {"trainer": "lora_reward" if learns else "sample"})
     config = parse({name: value for name, value in chosen.items() if value is not None and value != {}}, base=base)
+    for file, scale in options.loras(lora):
+        config = with_lora(config, file, scale=scale)
     return _work(config, target, Outputs(out, report=report, sheet=sheet, log=log, project=project), resume=resume)
 
 
@@ -201,19 +220,6 @@ def _file(name: str) -> Path:
         problem = f"'{name}' is neither a file nor a command."
         raise StudioError(problem, "Give a mesh or a project to open, or one of: bake, demo, doctor, plugs.")
     return path
-
-
-def _weights(items: Sequence[str]) -> dict[str, float]:
-    """`NAME=WEIGHT` as weights by name. Raises StudioError."""
-    weights: dict[str, float] = {}
-    for item in items:
-        name, equals, number = item.partition("=")
-        try:
-            weights[name] = float(number) if equals else 1.0
-        except ValueError:
-            problem = f"'{item}' is not a reward with a weight."
-            raise StudioError(problem, "Write it as NAME=WEIGHT, for example symmetry=1.") from None
-    return weights
 
 
 def _work(config: Config, mesh: Path | Mesh, outputs: Outputs, *, resume: bool) -> int:

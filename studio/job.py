@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from studio import exporters, files, project
+from studio import exporters, files, lora, project
 from studio.config import Config
 from studio.document import Document
 from studio.errors import OutputError, StudioError
@@ -178,10 +178,12 @@ class _Unfinished:
         self._save(outputs.checkpoint)
         if self.best is None or self.best.texture is None or self.best.mesh is None:
             return (outputs.checkpoint,)
-        receipt = {"config": self.config.table(), "unfinished": True, "iteration": self.best.step, "score": _score(self.best)}
-        lora = self.checkpoint.get("trainer", {}).get("lora", {})
+        config = self.config.public().table()
+        receipt = {"config": config, "unfinished": True, "iteration": self.best.step, "score": _score(self.best)}
+        tensors, learned = lora.taught(self.checkpoint)
+        receipt |= {"learned": learned} if learned else {}
         texture, painted = self.best.texture.to("cpu"), self.best.painted
-        asset = Asset(mesh=self.best.mesh, texture=texture, receipt=receipt, painted=painted, lora=lora)
+        asset = Asset(mesh=self.best.mesh, texture=texture, receipt=receipt, painted=painted, lora=tensors)
         written = [outputs.checkpoint, *outputs.exporter().write(asset, outputs.asset)]
         if outputs.project:
             written.append(self.save(outputs.project, asset.mesh, texture, painted))
@@ -196,7 +198,7 @@ class _Unfinished:
                 mesh,
                 texture,
                 project.laid_out(mesh),
-                state.get("trainer", {}).get("lora", {}),
+                lora.taught(state)[0],
                 self.checkpoint,
                 self.curves,
                 self.markers,
@@ -224,7 +226,10 @@ def write(result: Result, outputs: Outputs, config: Config, *, story: _Unfinishe
 
         written.append(write_sheet(result, config, outputs.sheet))
     if outputs.project:
-        written.append((story or _Unfinished(config)).save(outputs.project, result.mesh, texture, result.painted))
+        story = story or _Unfinished(config)
+        if story.checkpoint is not None:
+            story.checkpoint = lora.finished(story.checkpoint, result.lora, result.receipt)
+        written.append(story.save(outputs.project, result.mesh, texture, result.painted))
     if outputs.report:
         written.append(files.write_json(outputs.report, result.report))
     return tuple(written)

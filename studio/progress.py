@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from studio.alarm import Alarm
+    from studio.camera import Camera
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
 
@@ -30,6 +32,8 @@ class Live:
     """Denoising steps that are differentiated; None keeps the trainer's own."""
     prompt: str | None = None
     """What the surface should look like; None keeps the run's own."""
+    loras: Mapping[str, float] | None = None
+    """How much each loaded LoRA counts, 0…1, by name; None keeps the run's own, one that is missing counts 0."""
     heat: str | None = None
     """The reward whose texture gradient somebody looks at."""
     watched: bool = False
@@ -38,7 +42,23 @@ class Live:
     def plain(self) -> dict[str, Any]:
         """What decides the numbers, as JSON-able values, for the journal."""
         named = {name: getattr(self, name) for name in ("rate", "anchor", "k", "prompt")}
-        return {"weights": dict(self.weights), **named}
+        loras = None if self.loras is None else dict(self.loras)
+        return {"weights": dict(self.weights), "loras": loras, **named}
+
+
+def told(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What differs between two `Live.plain`: "symmetry 0.5 → 1, k 1 → 2"."""
+    pairs: list[tuple[str, float | None, float | None]] = []
+    for part in ("weights", "loras"):
+        a, b = old.get(part) or {}, new.get(part) or {}
+        pairs += [(name, a.get(name, 0.0), b.get(name, 0.0)) for name in dict.fromkeys([*a, *b])]
+    pairs += [(name, old[name], new[name]) for name in ("rate", "anchor", "k")]
+    words = [f"{name} {_number(a)} → {_number(b)}" for name, a, b in pairs if a != b]
+    return ", ".join(words + ([f"prompt → {new['prompt']}"] if old["prompt"] != new["prompt"] else []))
+
+
+def _number(value: float | None) -> str:
+    return "own" if value is None else f"{value:g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +94,8 @@ class Progress:
     message: str = ""
     """A sentence the user should see once (a repair, unknown words, a fall-back); empty most of the time."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Raw rewards by name, plus `score` (their weighted sum), `drift`, `gradient`."""
+    """Raw rewards by name, plus `score` (their weighted sum), `gradient`, and from time to time `drift` (of the predictions from
+    the untrained generator's, mean square), `held_out` (score of seeds never trained on), `judge`, `saturation`, `energy`."""
     texture: Texture | None = None
     """The texture as it stands, when this moment made a new one."""
     painted: frozenset[str] = PAINTED
@@ -87,8 +108,12 @@ class Progress:
     """Each reward's part of the push in this iteration; they add up to 1."""
     heat: Mapping[str, Tensor] = field(default_factory=dict)
     """The length of the texture gradient [S, 1, T, T] of the reward that `Live.heat` names."""
+    cameras: tuple[Camera, ...] = ()
+    """Where the painting cameras stand, whenever that has changed."""
     change: str = ""
     """What was changed in the live settings before this iteration, in words: "symmetry 0.5 → 1"."""
+    alarm: Alarm | None = None
+    """The run seems to fool its rewards."""
     checkpoint: Callable[[], dict[str, Any]] | None = None
     """Everything needed to continue from here, as CPU tensors and plain values (safe for `torch.save` and its safe loading)."""
     result: Result | None = None

@@ -45,6 +45,8 @@ class Flow:
     lora: float
     share: float | None = None
     """Measured by the probe alone."""
+    drift: float | None = None
+    """mean‖prediction − base prediction‖² at the last step, where the anchor or the gauge asked for it."""
 
 
 def chunks(painter: Painter, views: int, size: int | None) -> list[slice]:
@@ -98,47 +100,50 @@ def replay(
     *,
     truncation: int,
     anchor: float = 0.0,
+    gauge: bool = False,
     chunk: int | None = None,
     probe: bool = False,
 ) -> Generator[Progress, None, Flow]:
     """Add to the LoRA's `.grad` the gradient of a loss whose derivative by the decoded pictures is `d_pictures` [V, P, H, W].
 
     `truncation` is K, the number of last steps that are differentiated; K = steps is the full gradient. `anchor` adds
-    anchor · mean‖prediction − base prediction‖² at each replayed step, with the latents held fixed; `probe` also measures the
-    last K steps' share of the gradient. Yields once per replayed step; returns the `Flow` of gradient.
+    anchor · mean‖prediction − base prediction‖² at each replayed step, with the latents held fixed; `gauge` measures that
+    drift at the last step without an anchor, too; `probe` measures the last K steps' share of the gradient. Yields once per
+    replayed step; returns the `Flow` of gradient.
     """
     steps, first = painter.steps, painter.steps - truncation
     assert 1 <= truncation <= steps, truncation
     d_x = _decode_adjoint(painter, scene, rollout.x0, d_pictures)
     latents = float(d_x.norm())
     share = (yield from _share(painter, scene, rollout, d_x, truncation)) if probe else None
-    reached = 0.0
+    reached, drift = 0.0, None
     for i in reversed(range(first, steps)):
         d_direct, d_prediction = _advance_adjoint(painter, scene, rollout, i, d_x)
         if i == steps - 1 or not reached:
             reached = float(d_prediction.norm())
-        through = yield from _network_adjoint(
+        through, apart = yield from _network_adjoint(
             painter,
             scene,
             rollout,
             i,
             d_prediction,
             anchor=anchor,
+            gauge=gauge and i == steps - 1,
             chunk=chunk,
             onward=i > first,
             done=(steps - 1 - i, truncation),
         )
-        d_x = d_direct + through
+        d_x, drift = d_direct + through, apart if i == steps - 1 else drift
         yield Progress("learning", steps - i, truncation)
     grads = [p.grad for p in painter.lora_parameters() if p.grad is not None]
     lora = math.sqrt(sum(float(g.square().sum()) for g in grads))
-    return Flow(float(d_pictures.norm()), latents, reached, lora, share)
+    return Flow(float(d_pictures.norm()), latents, reached, lora, share, drift)
 
 
 def check_flow(flow: Flow, *, texture: float) -> None:
     """The gradient probe: raises StudioError that names the first stage no gradient passes. `texture` is ‖dR/dtexture‖."""
     stages = (
-        ("the rewards", texture, "Give a reward a weight other than 0, or choose one that this texture does not satisfy yet."),
+        ("the rewards", texture, "Give a reward a weight and a region, or choose one that this texture does not satisfy yet."),
         ("the bake", flow.pictures, "No painted pixel reaches a rewarded texel; add views or check the mesh's UVs."),
         ("the decoder", flow.latents, "The decoder is saturated or detached; lower the guidance scale."),
         ("the scheduler", flow.prediction, "Use trailing timestep spacing, or a larger K."),
@@ -191,15 +196,17 @@ def _network_adjoint(
     d_prediction: Tensor,
     *,
     anchor: float,
+    gauge: bool,
     chunk: int | None,
     onward: bool,
     done: tuple[int, int],
-) -> Generator[Progress, None, Tensor]:
-    """The network's share of the gradient for x_i; parameter gradients accumulate. `onward` false: nothing goes further back.
+) -> Generator[Progress, None, tuple[Tensor, float | None]]:
+    """The network's share of the gradient for x_i, and the drift where it was asked for; parameter gradients accumulate.
 
-    Yields between the network's passes; `done` is how many of how many steps were replayed before."""
+    `onward` false: nothing goes further back. Yields between the network's passes; `done` is how many of how many steps were
+    replayed before."""
     parameters = painter.lora_parameters()
-    parts = []
+    parts, squares = [], 0.0
     for v in chunks(painter, scene.views, chunk):
         with torch.enable_grad():
             x = rollout.entering[i][v].detach().requires_grad_(onward)
@@ -209,14 +216,17 @@ def _network_adjoint(
         if onward:
             parts += _grad(prediction, (x,), d, retain=True)
             yield Progress("learning", *done)
-        if anchor:
+        if anchor or gauge:
             with torch.no_grad(), painter.base():
                 base = painter.predict(x, i, scene, views=v)
             yield Progress("learning", *done)
-            d = d + (2 * anchor / d_prediction.numel()) * (prediction.detach() - base)
+            apart = prediction.detach() - base
+            squares += float(apart.square().sum())
+            d = d + (2 * anchor / d_prediction.numel()) * apart if anchor else d
         for p, g in zip(parameters, _grad(prediction, tuple(parameters), d), strict=True):
             p.grad = g if p.grad is None else p.grad + g
-    return torch.cat(parts) if onward else torch.zeros_like(rollout.entering[i])
+    through = torch.cat(parts) if onward else torch.zeros_like(rollout.entering[i])
+    return through, squares / d_prediction.numel() if anchor or gauge else None
 
 
 def _share(painter: Painter, scene: Scene, rollout: Rollout, d_x: Tensor, truncation: int) -> Generator[Progress, None, float]:

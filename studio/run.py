@@ -10,16 +10,19 @@ from typing import Any
 
 import torch
 
-from studio import __version__, device, stages
+from studio import __version__, device, lora, stages
 from studio.config import Config
 from studio.coverage import consistency_psnr, seam_error
 from studio.errors import StudioError
 from studio.ground import ground
-from studio.objective import Objective, Term
+from studio.looks import Term
+from studio.objective import Objective
+from studio.posing import Posing
 from studio.progress import Live, Progress, Result
 from studio.renderers import build as build_renderer
 from studio.reward_views import RewardViews
 from studio.rewards import notes
+from studio.rig import Rig
 from studio.surface.mesh import Mesh, load
 from studio.surface.unwrap import needs_unwrap
 from studio.texture import Texture
@@ -35,6 +38,7 @@ def run(
     """
     seconds: dict[str, float] = {}
     config.check()
+    config.check_loras()
     if live is None:
         config.check_rewards()
     where = device.device(config.device)
@@ -45,6 +49,7 @@ def run(
         yield Progress("reading the mesh", 0, 1)
         mesh = mesh if isinstance(mesh, Mesh) else load(mesh)
         if reason := "New UVs are laid out, as asked." if config.unwrap else needs_unwrap(mesh):
+            stages.check_masks_stay(config)
             yield Progress("unwrapping", 0, len(mesh.faces), message=reason)
             mesh = yield from stages.unwrapped(mesh, config.atlas_px)
         for repair in mesh.repairs:
@@ -61,13 +66,20 @@ def run(
         for stage in config.generator.stages():
             yield Progress(stage, 0, 1)
         painter = config.generator.build(device=where)
-        for message in stages.told_of_words(painter.words(config.prompt)):
-            yield Progress("reading the prompt", 1, 1, message=message)
+        loras = yield from stages.stacked(config, painter)
+        stages.check_same_loras(loras, resume)
+        for prompt in (config.prompt, *getattr(config.trainer, "prompts", ())):
+            for message in stages.told_of_words(painter.words(prompt)):
+                yield Progress("reading the prompt", 1, 1, message=message)
 
     with _timed("bake", seconds):
         on = yield from ground(mesh, config, where, rasterizer, painter.view_px)
-        atlas, baker = on.atlas, on.baker
-        yield Progress("preparing the surface", 5, 5, message=stages.told_of_shared(atlas))
+        atlas, learned = on.atlas, config.trainer.learns_cameras_from() is not None
+        posing = Posing(mesh, atlas, on.rig, rasterizer) if learned else None
+        yield Progress("preparing the surface", 5, 5, message=stages.told_of_shared(atlas), cameras=on.rig.cameras)
+        if learned:
+            message = stages.told_of_spread(on.covered_at_first, on.rig.covered)
+            yield Progress("preparing the surface", 5, 5, message=message)
 
     with _timed("rewards", seconds):
         terms = []
@@ -75,37 +87,54 @@ def run(
             message = "This trainer learns nothing: the rewards are only measured."
             yield Progress("preparing the rewards", 0, len(config.rewards), message=message)
         for i, w in enumerate(config.rewards):
-            terms.append(Term(w.name, on.score(w.reward, mesh)))
+            terms.append(Term(w.name, on.score(w.reward, mesh), w.reward.averages))
             said = notes(terms[-1].score)
             message = " ".join((f"{w.name}:", *said)) if said else ""
             yield Progress("preparing the rewards", i + 1, len(config.rewards), message=message)
+    with _timed("region", seconds):
+        region = yield from stages.masked(config, mesh, base, atlas, on.rig.baker.painted, on.rig.cameras)
+        stages.check_same_masks(region, resume)
+
+    with _timed("judge", seconds):
+        judge = yield from stages.judging(config, mesh, atlas, rasterizer, resume)
+    seeds = tuple(range(config.held_out)) if config.trainer.learns else ()
+
+    def rig() -> Rig:
+        return posing.rig if posing else on.rig
+
     objective = Objective(
         painter=painter,
-        scene=lambda prompt: painter.scene(prompt, on.seen, mesh=mesh, baker=baker),
-        baker=baker,
+        scene=lambda prompt: painter.scene(prompt, rig().seen, mesh=mesh, baker=rig().baker),
+        baker=on.rig.baker,
         atlas=atlas,
         base=base,
         terms=terms,
         prompt=config.prompt,
         seed=config.seed,
-        look=RewardViews(mesh, atlas, base, rasterizer, on.cameras, seed=config.seed),
-        live=live or (lambda: Live(weights=config.weights())),
+        look=RewardViews(mesh, atlas, base, rasterizer, on.rig.cameras, seed=config.seed, chunk=config.reward_chunk),
+        live=live or (lambda: Live(weights=config.weights(), loras=config.scales())),
         chunk=None if painter.views_meet_inside else 1,
+        region=region,
+        scales=config.scales(),
+        posing=posing,
+        held_out=seeds,
+        gauged=judge.watch.due if judge else lambda iteration: False,
     )
 
-    seeds = tuple(range(config.held_out)) if config.trainer.learns else ()
     with _timed("before", seconds):
         before, raw_before = yield from stages.held_out(objective, mesh, seeds, "measuring before")
         if config.trainer.learns and config.iterations and not seeds and resume is None:
             yield from objective.paint(config.seed)  # so that there is something to compare with
+    objective.untrained_seeds = raw_before
     steps: list[dict[str, float]] = []
     if resume is not None:
         objective.restore(resume["objective"])
+        yield from objective.turn(back_to=resume["objective"])
         steps = [dict(s) for s in resume["steps"]]
 
     with _timed("train", seconds):
         training = config.trainer.train(objective, iterations=config.iterations, resume=resume["trainer"] if resume else None)
-        texture = yield from stages.watched(training, config, mesh, objective, steps)
+        texture = yield from stages.watched(training, config, mesh, objective, steps, loras, judge, before)
     raw, painted = objective.raw(texture), objective.painted
     with _timed("after", seconds):
         after, raw_after = yield from stages.held_out(objective, mesh, seeds, "measuring after")
@@ -117,27 +146,39 @@ def run(
         "renderer": rasterizer.name,
         "steps": steps,
         "held_out_seeds": list(seeds),
+        **objective.remarks,
+        "gauges": judge.story if judge else [],
+        "alarms": [alarm.plain() for alarm in judge.alarms] if judge else [],
         "before": stages.mean(raw_before) or objective.untrained or (steps[0] if steps else raw),
         "after": stages.mean(raw_after) or raw,
         "per_seed": {str(s): {"before": b, "after": a} for s, b, a in zip(seeds, raw_before, raw_after, strict=True)},
-        "coverage": on.covered,
+        "coverage": rig().covered,
+        "coverage_at_first": on.covered_at_first,
         "seam_error": seam_error(texture, on.seams),
         "painted": list(painter.channels),
-        "consistency_psnr": consistency_psnr(painted.pictures[:, :3], baker, painted.texture) if painted else None,
+        "masks": dict(region.facts),
+        "consistency_psnr": consistency_psnr(painted.pictures[:, :3], objective.baker, painted.texture, locked=region.locked)
+        if painted
+        else None,
         "seconds": {stage: round(s, 3) for stage, s in seconds.items()},
         "peak_memory_bytes": device.peak_memory_bytes(where),
     }
     receipt = {
         "prompt": config.prompt,
         "seed": config.seed,
-        "config": config.table(),
+        "config": config.public().table(),
+        "masks": dict(region.facts),
+        "loras": loras,
         "weights": [{"iteration": i, **settings} for i, settings in objective.journal],
         "scores": raw,
+        "cameras": [{"azimuth_deg": c.azimuth_deg, "elevation_deg": c.elevation_deg} for c in rig().cameras],
         "renderer": rasterizer.name,
         "versions": {"patina-studio": __version__, "torch": torch.__version__},
     }
-    lora = painter.lora_state() if config.trainer.learns else {}
-    result = Result(mesh, texture, frozenset(painter.channels), report, receipt, before, after, lora)
+    taught = painter.lora_state() if config.trainer.learns else {}
+    if taught:
+        receipt["learned"] = lora.learned(stages.base_model(config, painter), report)
+    result = Result(mesh, texture, frozenset(painter.channels), report, receipt, before, after, taught)
     yield Progress("done", 1, 1, metrics=raw, texture=texture, painted=result.painted, mesh=mesh, result=result)
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
+from studio import generators, lora
+from studio.camera import Camera
 from studio.config import Config
 from studio.errors import StudioError
-from studio.generators import Words
+from studio.generators import Painter, Words
+from studio.judge import Judge, Views
+from studio.judge import eye as held_out_eye
 from studio.objective import Objective
 from studio.plug import shown
 from studio.progress import Progress
+from studio.region import Region, build, seen_within
+from studio.renderers import Rasterizer
 from studio.surface.atlas import Atlas
 from studio.surface.health import OVERLAP_LIMIT
 from studio.surface.mesh import Mesh
@@ -52,6 +62,86 @@ def told_of_shared(atlas: Atlas) -> str:
     return f"{share:.0%} of the texels belong to several places of the surface and look alike there; --unwrap lays out new UVs."
 
 
+def told_of_spread(at_first: float, spread: float) -> str:
+    """What the cameras that are learned see before and after they were spread by geometry alone."""
+    if spread > at_first:
+        return f"The cameras spread out and see {spread:.1%} of the surface; it was {at_first:.1%}."
+    return f"The cameras see {at_first:.1%} of the surface from where they are: spreading them further would show less."
+
+
+def check_masks_stay(config: Config) -> None:
+    """Raises StudioError when there are masks: they lie on UVs that are about to be replaced."""
+    if masks := config.masks():
+        problem = f"The mesh is about to get new UVs, and {' and '.join(masks)} would no longer fit."
+        raise StudioError(problem, "Clear the masks and run once; then draw them on the result, and paint that.")
+
+
+def check_same_masks(region: Region, resume: Mapping[str, Any] | None) -> None:
+    """Raises StudioError when a checkpoint was made with other masks, though their files may have the same names."""
+    if resume is not None and resume.get("masks", region.digest) != region.digest:
+        raise StudioError("The masks have changed since the run stopped.", "Put the old ones back, or start without --resume.")
+
+
+def masked(
+    config: Config, mesh: Mesh, base: Texture, atlas: Atlas, painted: Tensor, cameras: Sequence[Camera]
+) -> Generator[Progress, None, Region]:
+    """The region that a run's masks make, and what there is to say of it; `painted` [S, T, T] are the texels that views show.
+
+    Raises StudioError for masks that cannot be read or do not fit, and when they leave nothing to paint or to learn.
+    """
+    seen, told = None, []
+    if config.angle_mask_deg < 90:
+        yield Progress("reading the masks", 0, 2)
+        # Where several places share a texel, it is enough that one of them is painted.
+        seen = seen_within(mesh, atlas, cameras, config.angle_mask_deg) | (atlas.shared & painted)
+    yield Progress("reading the masks", 1, 2)
+    own = {w.name: w.region for w in config.rewards}
+    region = build(atlas, base.names, lock=config.lock, region=config.region, of_reward=own, seen=seen)
+    region = region.check(atlas, config.weights() if config.trainer.follows_rewards and config.iterations else None)
+    if seen is not None:
+        share, angle = region.facts["unseen"], config.angle_mask_deg
+        told.append(f"{share:.1%} of the texels are seen by no view within {angle:g}° of their normal: rewards do not push them.")
+    if region.locked is not None:
+        told += told_of_locked_size(mesh, base.size_px)
+    for message in (*region.notes, *told):
+        yield Progress("reading the masks", 2, 2, message=message)
+    return region
+
+
+def stacked(config: Config, painter: Painter) -> Generator[Progress, None, dict[str, str]]:
+    """Put the loaded LoRAs under what the painter may learn; the sha256 of each file by name.
+
+    Raises StudioError for one that cannot be read, or that was made for another generator or other weights.
+    """
+    tensors, digests = {}, {}
+    for n, loaded in enumerate(config.loras):
+        yield Progress("loading LoRAs", n, len(config.loras))
+        tensors[loaded.name], found, digests[loaded.name] = lora.read(Path(loaded.file))
+        lora.check(found, base_model(config, painter), loaded.name)
+    painter.stack_loras(tensors)
+    return digests
+
+
+def base_model(config: Config, painter: Painter) -> str:
+    """What a LoRA belongs to: the generator's name and the fingerprint of its weights."""
+    return f"{generators.SOCKET.name_of(config.generator)}@{painter.fingerprint}"
+
+
+def check_same_loras(digests: Mapping[str, str], resume: Mapping[str, Any] | None) -> None:
+    """Raises StudioError when a checkpoint was made with other LoRAs, though their files have the same names."""
+    if resume is not None and resume.get("loras", digests) != digests:
+        raise StudioError("The loaded LoRAs have changed since the run stopped.", "Put them back, or start without --resume.")
+
+
+def told_of_locked_size(mesh: Mesh, size_px: int) -> list[str]:
+    """What to say of locked texels whose own maps have another size than the texture."""
+    sides = {max(m.base_color.shape[:2]) for m in mesh.sets if m.base_color is not None} - {size_px}
+    if not sides:
+        return []
+    own = " and ".join(f"{side:,}" for side in sorted(sides))
+    return [f"The mesh's own maps have {own} px: locked texels are theirs, resampled to {size_px:,}."]
+
+
 class _Value:
     """Iterates a generator and keeps what it returns."""
 
@@ -88,28 +178,79 @@ def held_out(
 
 
 def watched(
-    training: Iterator[Progress], config: Config, mesh: Mesh, objective: Objective, steps: list[dict[str, float]]
+    training: Iterator[Progress],
+    config: Config,
+    mesh: Mesh,
+    objective: Objective,
+    steps: list[dict[str, float]],
+    loras: Mapping[str, str],
+    judge: Judge | None,
+    untrained: Sequence[Texture],
 ) -> Generator[Progress, None, Texture]:
-    """The trainer's progress, with each iteration's rewards noted and checkpoints that hold the whole run."""
+    """The trainer's progress, with each iteration's rewards noted, judged, and checkpoints that hold the whole run.
+
+    `loras`: the sha256 of each loaded LoRA, by name; `untrained`: textures of the held-out seeds before learning, for the judge.
+    """
     steps_of = _Value(training)  # type: ignore[arg-type]
     for p in steps_of:
-        if p.checkpoint is not None:
+        if (state := p.checkpoint) is not None:
             steps.append({t.name: p.metrics[t.name] for t in objective.terms if t.name in p.metrics})
-            p = replace(p, checkpoint=lambda of=p.checkpoint: _state(of(), config, mesh, objective, steps))
+            if judge is not None:
+                p = judged(p, judge, objective, untrained, learns=config.trainer.learns)
+            p = replace(p, checkpoint=partial(_state, state, config, mesh, objective, steps, loras, judge))
         yield replace(p, mesh=mesh, painted=frozenset(objective.painter.channels)) if p.texture is not None else p
     return steps_of.value
 
 
+def judged(p: Progress, judge: Judge, objective: Objective, untrained: Sequence[Texture], *, learns: bool) -> Progress:
+    """The end of an iteration with what the judge says of it; iterations of further prompts are not judged."""
+    if p.texture is None or "score" not in p.metrics:
+        return p
+    if not judge.referred:
+        # A generator that learns has painted this before its first step; texels that are pushed began as what it painted.
+        first = p.texture if learns or objective.painted is None else objective.painted.texture
+        judge.refer([*untrained, first], objective.prompt)
+    gauges, alarm = judge.follow(p.step, p.metrics["score"], objective.aim, p.texture, objective.prompt)
+    if gauges:
+        judge.story.append({"iteration": p.step, **{n: v for n, v in p.metrics.items() if n == "drift"}, **gauges})
+    return replace(p, metrics={**p.metrics, **gauges}, alarm=alarm, message=" ".join(filter(None, (p.message, str(alarm or "")))))
+
+
+def judging(
+    config: Config, mesh: Mesh, atlas: Atlas, rasterizer: Rasterizer, resume: Mapping[str, Any] | None
+) -> Generator[Progress, None, Judge | None]:
+    """The judge of a run, with what it remembered where the run goes on; None where nothing is trained or nobody is to judge."""
+    if not (config.judge_every and config.iterations and config.trainer.follows_rewards):
+        return None
+    yield Progress("calling the judge", 0, 1)
+    eye, why_not = held_out_eye(atlas.device)
+    yield Progress("calling the judge", 1, 1, message=why_not)
+    judge = Judge(Views(mesh, atlas, rasterizer), eye, every=config.judge_every)
+    if resume is not None and resume.get("judge"):
+        judge.restore(resume["judge"])
+    return judge
+
+
 def _state(
-    trainer: dict[str, Any], config: Config, mesh: Mesh, objective: Objective, steps: list[dict[str, float]]
+    trainer: Callable[[], dict[str, Any]],
+    config: Config,
+    mesh: Mesh,
+    objective: Objective,
+    steps: list[dict[str, float]],
+    loras: Mapping[str, str],
+    judge: Judge | None,
 ) -> dict[str, Any]:
     """Plain values and CPU tensors only, so that a checkpoint can be read safely."""
     return {
         "config": replace(config, iterations=0).to_toml(),
         "mesh": mesh.hash,
-        "trainer": trainer,
+        "masks": objective.region.digest,
+        "base_model": base_model(config, objective.painter),
+        "trainer": trainer(),
         "objective": objective.state(),
         "steps": [dict(s) for s in steps],
+        "loras": dict(loras),
+        "judge": judge.state() if judge else None,
     }
 
 

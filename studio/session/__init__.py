@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from studio import device, resources
+from studio import device, lora, resources
 from studio import project as project_files
 from studio.config import Config, parse, preset
 from studio.desk import Desk
@@ -24,6 +24,7 @@ from studio.project import Project
 from studio.session.editing import Editing
 from studio.session.filing import Filing, Task
 from studio.session.forecast import Forecast
+from studio.session.loras import Loras
 from studio.session.painting import Pace, Painting, State
 from studio.session.problem import Problem
 from studio.session.running import Running, thumbnail
@@ -48,7 +49,7 @@ Errand = tuple[Path, Config, Outputs]
 """A mesh to paint with these settings, and where the results go."""
 
 
-class Session(Editing, Showing, Painting, Filing):
+class Session(Editing, Showing, Painting, Filing, Loras):
     """One window's document, run and files."""
 
     def __init__(self, config: Config | None = None) -> None:
@@ -136,7 +137,7 @@ class Session(Editing, Showing, Painting, Filing):
         self.forget()
 
     def _desks(self) -> tuple[Desk, ...]:
-        return self._loader, self._engine, self._writer, self._reader
+        return self._loader, self._engine, self._writer, self._reader, self.survey.desk
 
     def _changed(self) -> None:
         self.revision += 1
@@ -162,7 +163,7 @@ class Session(Editing, Showing, Painting, Filing):
     @property
     def loading(self) -> str | None:
         """What is being loaded, in words."""
-        return self._loader.label or self._engine.label
+        return self._loader.label or self._engine.label or self.survey.desk.label
 
     def open(self, path: Path) -> None:
         """Load a mesh; it replaces the present one, as one undo step, when it has been read; a run ends then."""
@@ -194,7 +195,7 @@ class Session(Editing, Showing, Painting, Filing):
                 return  # another one was asked for meanwhile
             self._mesh_path = path
             if adopt:
-                self._adopt(path)
+                self.messages.extend(self._adopt(path))
                 if path.parent != resources.sample_meshes_dir():
                     self._remember(path)
             self._show_mesh(*found)
@@ -267,7 +268,7 @@ class Session(Editing, Showing, Painting, Filing):
             self.mesh,
             self.texture if self._shown is not None else self._whole,
             self.mesh.corner_uv if self.mesh is not None and laid_out else None,
-            state.get("trainer", {}).get("lora", {}),
+            lora.taught(state)[0],
             self._checkpoint,
             {name: list(curve) for name, curve in self.curves.items()},
             list(self.markers),

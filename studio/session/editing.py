@@ -79,9 +79,9 @@ class Editing(ABC):
         self.edit(edits.without_reward(self.config, name), key=f"remove {name}")
 
     def set_knob(self, part: str, knob: str, value: Any) -> None:
-        """`part` is "run", "generator", "trainer" or "rewards.<name>"."""
+        """`part` is "run", "generator", "trainer", "rewards.<name>" or "loras.<name>"."""
         said = knob.replace("_", " ")
-        label = said if part == "run" else f"{part.removeprefix('rewards.')} {said}"
+        label = said if part == "run" else f"{part.removeprefix('rewards.').removeprefix('loras.')} {said}"
         self.edit(edits.with_knob(self.config, part, knob, value), key=label)
 
     def choose(self, part: str, name: str) -> None:
@@ -105,8 +105,11 @@ class Editing(ABC):
         if self._history.edit(document, key=key):
             self._edited(before)
 
-    def _adopt(self, mesh: Path) -> None:
-        """The mesh that has been opened, as a step of its own."""
+    def _adopt(self, mesh: Path) -> list[str]:
+        """The mesh that has been opened, as a step of its own; what to say of that. Masks lie on the UVs of the one before."""
+        stale = mesh != self.document.mesh and bool(self.config.masks())
+        config = self.config.with_masks(lambda path: "") if stale else self.config
         self._history.commit()
-        self._replace(replace(self.document, mesh=mesh), f"open {mesh.name}")
+        self._replace(replace(self.document, mesh=mesh, config=config), f"open {mesh.name}")
         self._history.commit()
+        return ["The masks belonged to the mesh before; they were taken off."] if stale else []

@@ -65,7 +65,8 @@ def forecast(config: Config) -> Forecast:
         each = options.get("batch", 1) * (sampled + t.learn_s * min(options.get("k", 1), steps))
         total += config.iterations * each
     if config.trainer.learns:
-        total += 2 * config.held_out * paint
+        every = options.get("held_out_every", 0)
+        total += (2 + (config.iterations // every if every else 0)) * config.held_out * paint
     first = t.prepare_s + t.step_s
     memory = int(t.memory_bytes)
     text = f"First colours in about {_said(first)}, all in about {_said(total)}, {memory / 2**30:.1f} GiB of memory."

@@ -43,7 +43,7 @@ class Pacer:
         self._busy_s += seen.busy_s
         self._since_s += seen.busy_s
         self._memory = max(self._memory, seen.memory[0])
-        if seen.stage in ("sampling", "painting", "measuring before"):
+        if seen.stage in ("sampling", "painting", "measuring", "measuring before"):
             self._steps.append(seen.busy_s)
         elif not self._steps:
             self._prepare_s += seen.busy_s

@@ -14,6 +14,7 @@ from studio.desk import Desk
 from studio.errors import StudioError
 from studio.film import Film
 from studio.session import forecast as forecasts
+from studio.session.charting import Charting
 from studio.session.forecast import Forecast
 from studio.session.pacing import Pace, Pacer
 from studio.session.running import Running, Seen, continuation
@@ -31,7 +32,7 @@ PATIENCE_S = 1.5
 State = Literal["idle", "preparing", "running", "paused", "stopping", "done", "failed"]
 
 
-class Painting(ABC):
+class Painting(Charting, ABC):
     """The run and its pictures. Belongs to the main thread; `_watch` takes what the worker left."""
 
     mesh: Mesh | None
@@ -47,12 +48,7 @@ class Painting(ABC):
     def __init__(self) -> None:
         self.state: State = "idle"
         self.pace = Pace()
-        self.curves: dict[str, list[tuple[int, float]]] = {}
-        """Raw rewards, "score", "gradient" … by iteration."""
-        self.markers: list[tuple[int, str]] = []
-        """What was changed before an iteration, in words."""
-        self.shares: dict[str, float] = {}
-        """Each reward's part of the push; they add up to 1."""
+        Charting.__init__(self)
         self._running: Running | None = None
         self._asked: Config | None = None
         """The document's settings when the run began; the run's own may say how it continues."""
@@ -164,6 +160,7 @@ class Painting(ABC):
                 self.resume()
             return
         self.config.check()
+        self.config.check_loras()
         self.config.check_rewards()
         if self.mesh is not None:
             self._begin(single=single)
@@ -185,9 +182,8 @@ class Painting(ABC):
             config = self._on_the_right_uvs(config)
         begun = resume["trainer"]["iteration"] if resume else 0
         self._film.cut(begun) if resume else self._film.clear()
-        self.curves = {name: [p for p in curve if p[0] <= begun] for name, curve in self.curves.items()} if resume else {}
-        self.markers = [m for m in self.markers if m[0] <= begun]
-        self.shares, self.pace = {}, Pace(iteration=begun, iterations=config.iterations)
+        self._chart_from(begun if resume else 0)
+        self.pace = Pace(iteration=begun, iterations=config.iterations)
         self._film.keep(None)
         self._resume, self._heats, self.report = None, {}, {}
         self.before, self._asked = self._whole, self.config
@@ -219,7 +215,8 @@ class Painting(ABC):
         self.texture = self.before = self.views = self._previewed = self._shown = self._kept = None
         self._film.clear()
         self._film = Film(self._store)
-        self.curves, self.markers, self.shares, self.pace, self.report = {}, [], {}, Pace(), {}
+        self._chart_from(-1)
+        self.pace, self.report, self.cameras = Pace(), {}, ()
         self._enter("preparing" if self._waiting is not None else "idle")
 
     def _leave(self, running: Running) -> None:
@@ -279,15 +276,11 @@ class Painting(ABC):
         if seen.learned or seen.stage == "done":
             self._touched()
         if seen.learned:
-            for name, value in seen.metrics.items():
-                self.curves.setdefault(name, []).append((seen.step, value))
-            self.shares = dict(seen.shares)
-            if seen.change:
-                self.markers.append((seen.step, seen.change))
+            self._chart(seen)
         self._changed()
 
     def _end(self, running: Running, state: str) -> None:
-        self._running = None
+        self._running = self.alarm = None
         self._settle(running)
         timing = self._pacer.timing(running.config)
         if timing is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from studio import device
+from studio import device, lora
 from studio.camera import Camera
 from studio.config import Config, parse
 from studio.film import Film
@@ -23,6 +23,7 @@ from studio.worker import Worker
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from studio.alarm import Alarm
     from studio.progress import Result
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
@@ -47,6 +48,8 @@ class Seen:
     metrics: Mapping[str, float] = field(default_factory=dict)
     shares: Mapping[str, float] = field(default_factory=dict)
     change: str = ""
+    alarm: Alarm | None = None
+    """The run seems to fool its rewards, and has paused."""
     learned: bool = False
     """An iteration ended: `step` is its number, `total` how many there will be."""
     memory: tuple[int, int] = (0, 0)
@@ -81,6 +84,8 @@ class Running:
         """What a run that came to its own end leaves behind."""
         self.views: np.ndarray | None = None
         """[V, h, w, 3] float32."""
+        self.cameras: tuple[Camera, ...] = ()
+        """Where the painting cameras stand."""
         self.heat: Mapping[str, Tensor] = {}
         self.checkpoint: dict[str, Any] | None = None
         """What the newest iteration can be continued from."""
@@ -137,6 +142,7 @@ class Running:
                     progress.metrics,
                     progress.shares,
                     progress.change,
+                    progress.alarm,
                     learned,
                     device.memory_bytes(where),
                 )
@@ -160,10 +166,13 @@ class Running:
             self.painted, self.texture, self.began = progress.painted, progress.texture.to("cpu"), True
         if progress.pictures is not None:
             self.views = progress.pictures.clamp(0, 1).permute(0, 2, 3, 1).cpu().float().contiguous().numpy()
+        self.cameras = progress.cameras or self.cameras
         if progress.heat:
             self.heat = {name: t.cpu() for name, t in progress.heat.items()}
         if progress.result is not None:
             self.result, self.report = progress.result, progress.result.report
+            if self.checkpoint is not None:
+                self.checkpoint = lora.finished(self.checkpoint, progress.result.lora, progress.result.receipt)
             step, metrics = (self._last.step, self._last.metrics) if self._last else (0, {})
             if self.texture is not None:
                 self.whole = self.texture, self.checkpoint
@@ -175,7 +184,7 @@ class Running:
         self.whole, self._last = (self.texture, self.checkpoint), progress
         if self.film.wants(progress.step):
             self._remember(progress)
-        if self.single:
+        if self.single or progress.alarm is not None:
             self.single = False
             self.pause()
         return True
@@ -221,6 +230,7 @@ def continuation(config: Config, mesh: Mesh, state: Mapping[str, Any]) -> tuple[
         "the generator": type(old.generator) is not type(config.generator),
         "the trainer": type(old.trainer) is not type(config.trainer),
         "the LoRA's rank": getattr(old.trainer, "rank", 0) != getattr(config.trainer, "rank", 0),
+        "the adapter": getattr(old.trainer, "adapter", "") != getattr(config.trainer, "adapter", ""),
         "the atlas": "base_color" in state["trainer"] and old.atlas_px != config.atlas_px,
     }
     if changed := [name for name, differs in reasons.items() if differs]:
@@ -228,4 +238,5 @@ def continuation(config: Config, mesh: Mesh, state: Mapping[str, Any]) -> tuple[
     done = int(state["trainer"]["iteration"])
     iterations = config.iterations if config.iterations > done else done + config.iterations
     config = replace(config, iterations=iterations, unwrap=False)  # the mesh is as that run has left it
-    return config, {**state, "config": replace(config, iterations=0).to_toml()}, ""
+    kept = {name: value for name, value in state.items() if name not in ("masks", "loras")}  # others are welcome, too
+    return config, {**kept, "config": replace(config, iterations=0).to_toml()}, ""

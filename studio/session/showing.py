@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from studio.film import Film, Moment
 from studio.progress import PAINTED
 from studio.session.problem import Problem, problem
 from studio.session.running import Running
+from studio.session.survey import Survey
 from studio.store import Store
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from studio.camera import Camera
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
 
@@ -38,11 +41,15 @@ class Showing(ABC):
         self.views: np.ndarray | None = None
         """[V, h, w, 3] float32, the newest guess of the generator's views."""
         self.views_id = 0
+        self.cameras: tuple[Camera, ...] = ()
+        """Where the painting cameras of the last run stand, empty before there was one; replaced when they turn."""
         self.report: Mapping[str, Any] = {}
         """What the last run measured of its result at its end; empty until then."""
         self.problems: deque[Problem] = deque()
         self.messages: deque[str] = deque(maxlen=200)
 
+        self.survey = Survey()
+        """What is known of the mesh's own shape."""
         self._reader = Desk("reader")
         self._store = Store()
         self._film = Film(self._store)
@@ -93,6 +100,7 @@ class Showing(ABC):
             self.mesh, self.before = running.mesh, running.before
         if running.views is not None and running.views is not self.views:
             self.views, self.views_id = running.views, self.views_id + 1
+        self.cameras = running.cameras or self.cameras
         self._heats = running.heat or self._heats
         if running.whole is not None:
             self._whole, self._checkpoint = running.whole
@@ -110,6 +118,16 @@ class Showing(ABC):
         elif self._whole is not self._newest:
             self._newest = self._whole
             self._fetch()
+
+    def read_mask(self, path: Path, then: Callable[[], None]) -> None:
+        """Do `then` once it is known that this file can be a mask; what is wrong with it becomes a problem."""
+
+        def read() -> None:
+            from studio import region
+
+            region.read(path)
+
+        self._reader.submit("", read, then=lambda _: then(), failed=lambda e: self._failed(f"Using '{path.name}'", e))
 
     def heat(self, name: str) -> Tensor | None:
         """The newest length of a reward's texture gradient [S, 1, T, T]; None before there is one."""

@@ -30,6 +30,11 @@ class Trainer(ABC):
     follows_rewards: ClassVar[bool] = True
     """False when rewards are only measured, so that it needs none."""
 
+    def learns_cameras_from(self) -> str | None:
+        """From where the painting cameras learn their places: "best", the set that sees most, or "front", all in one place. None
+        where they stay in the best."""
+        return None
+
     @abstractmethod
     def train(self, objective: Objective, *, iterations: int, resume: dict[str, Any] | None = None) -> Iterator[Progress]:
         """Work on the objective for `iterations`, continuing from the state of an earlier `Progress.checkpoint` if given."""

@@ -1,13 +1,15 @@
 """The core method: a LoRA in the generator learns from differentiable rewards on the baked texture.
 
 End-to-End Fine-Tuning of 3D Texture Generation using Differentiable Rewards (arXiv 2506.18331), with the exact stepwise replay
-gradient of `studio.replay` instead of back-propagation through stored activations. K as in DRaFT-K (arXiv 2309.17400).
+gradient of `studio.replay` instead of back-propagation through stored activations. K as in DRaFT-K (arXiv 2309.17400): as many
+as the generator has steps, or more, is the whole chain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from studio.plug import knob
@@ -15,7 +17,7 @@ from studio.trainers import Trainer
 
 if TYPE_CHECKING:
     from studio.objective import Objective
-    from studio.progress import Progress
+    from studio.progress import Live, Progress
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,27 @@ class LoraReward(Trainer):
     learns = True
 
     k: int = knob(1, "Denoising steps that are differentiated, counted from the last.", low=1, high=1000)
-    anchor: float = knob(0.0, "Pull towards the untrained generator; higher keeps more of what it knew.", low=0.0, high=1e6)
+    anchor: float = knob(0.0, "Pull towards what the run began with; higher keeps more of what it knew.", low=0.0, high=1e6)
     rate: float = knob(3e-3, "Learning rate of AdamW.", low=1e-7, high=1.0)
     rank: int = knob(4, "LoRA rank: how much the generator can learn.", low=1, high=128)
+    adapter: str = knob(
+        "lora", "What learns: a LoRA, or only an offset on the prompt (raise the rate tenfold).", choices=("lora", "prompt")
+    )
     batch: int = knob(1, "Seeds painted per iteration.", low=1, high=64)
     seeds: int = knob(0, "Variations learned in turn; 1 keeps to one picture, 0 never repeats one.", low=0, high=1000)
     clip: float = knob(1.0, "Largest gradient norm of one iteration.", low=1e-6, high=1e6)
+    warmup: int = knob(0, "Iterations over which the learning rate grows to its full size.", low=0, high=10_000)
+    ema: float = knob(0.0, "Average of the LoRA that paints at the end: how much each step keeps; 0: off.", low=0.0, high=0.9999)
+    prompts: tuple[str, ...] = knob((), "Further prompts, learned in turn with the run's own, which is the one that is shown.")
+    held_out_every: int = knob(0, "Iterations from one look at the held-out seeds to the next; 0: none.", low=0, high=10_000)
+    end_on: str = knob("last", "Which LoRA is kept in the end: the last, or the best so far.", choices=("last", "best"))
+    learn_cameras: bool = knob(False, "Painting cameras learn their places too: for coverage at first, then for the rewards.")
+    cameras_from: str = knob(
+        "best", "Where such cameras begin: the set that sees most, or all in front.", choices=("best", "front")
+    )
+
+    def learns_cameras_from(self) -> str | None:
+        return self.cameras_from if self.learn_cameras else None
 
     def train(self, objective: Objective, *, iterations: int, resume: dict[str, Any] | None = None) -> Iterator[Progress]:
         import copy
@@ -40,62 +57,110 @@ class LoraReward(Trainer):
 
         from studio.progress import Progress
         from studio.replay import check_flow
+        from studio.trainers._average import Average
+        from studio.trainers._best import Best
 
         painter = objective.painter
-        painter.add_lora(rank=self.rank, seed=objective.seed)
+        painter.add_lora(rank=self.rank, seed=objective.seed, adapter=self.adapter)
         parameters = painter.lora_parameters()
         adam = torch.optim.AdamW(parameters, lr=self.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+        average, best = Average(painter, self.ema), Best(held_out=bool(self.held_out_every))
         start = 0
         if resume is not None:
-            painter.load_lora(resume["lora"])
+            average.restore(resume)
+            best.restore(resume.get("best", {}))
             adam.load_state_dict(resume["optimiser"])
             start = resume["iteration"]
 
         for iteration in range(start, iterations):
             live = objective.live(iteration)
-            adam.param_groups[0]["lr"] = self.rate if live.rate is None else live.rate
+            own, aim = objective.prompt, objective.aim
+            if self.held_out_every and not iteration and objective.untrained_seeds:
+                best.measured(0, _weighted(objective.untrained_seeds, live), aim, painter.lora_state)
+            warm = min(1.0, (iteration + 1) / self.warmup) if self.warmup else 1.0
+            adam.param_groups[0]["lr"] = warm * (self.rate if live.rate is None else live.rate)
             anchor = self.anchor if live.anchor is None else live.anchor
             truncation = min(self.k if live.k is None else live.k, painter.steps)
             adam.zero_grad(set_to_none=True)
-            raw: dict[str, float] = {}
-            total, said = 0.0, []
+            seen: dict[str, Any] = {}
+            told: dict[str, list[float]] = {}
+            said, drifts = [], []
             for n in range(self.batch):
-                painted = yield from objective.paint(self._seed(objective, iteration, n))
+                turn = iteration * self.batch + n
+                prompt = (own, *self.prompts)[turn % (1 + len(self.prompts))]
+                objective.ask(prompt)
+                painted = yield from objective.paint(self._seed(objective, turn), shown=prompt == own)
                 scores = objective.score(painted.texture.channels["base_color"], live, step=iteration)
                 probe = iteration == 0 and n == 0 and any(live.weights.values())
                 settings = {"truncation": truncation, "anchor": anchor, "share": 1 / self.batch, "probe": probe}
-                flow = yield from objective.learn(painted, scores.push, **settings)
+                gauge = n == 0 and objective.gauged(iteration + 1)
+                flow = yield from objective.learn(painted, scores.push, gauge=gauge, **settings)
                 if probe:
                     check_flow(flow, texture=float(scores.push.norm()))
-                raw = {k: raw.get(k, 0.0) + v / self.batch for k, v in scores.raw.items()}
-                total += scores.total / self.batch
+                drifts += [] if flow.drift is None else [flow.drift]
                 said.append(scores.message)
+                numbers = {**scores.raw, "score": scores.total} if prompt == own else {f"score: {prompt}": scores.total}
+                for name, value in numbers.items():
+                    told.setdefault(name, []).append(value)
+                if prompt == own:
+                    seen = {"texture": painted.texture, "pictures": painted.pictures[:, :3]}
+                    seen |= {"shares": scores.shares, "heat": scores.heat}
+            objective.ask(own)
             norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.clip))
             adam.step()
+            average.update()
+            yield from objective.turn()
+            metrics = {name: fmean(values) for name, values in told.items()} | {"gradient": norm}
+            metrics |= {"drift": fmean(drifts)} if drifts else {}
+            final = lambda: average.state()["lora"]  # noqa: E731
+            if "score" in metrics:
+                best.passed(iteration + 1, metrics["score"], aim, final)
+            if self.held_out_every and (iteration + 1) % self.held_out_every == 0:
+                with average.in_place():
+                    metrics["held_out"] = yield from _measured(objective, live)
+                best.measured(iteration + 1, metrics["held_out"], aim, final)
 
             def state(done: int = iteration + 1) -> dict[str, Any]:
-                return {"iteration": done, "lora": painter.lora_state(), "optimiser": copy.deepcopy(adam.state_dict())}
+                rest = {"optimiser": copy.deepcopy(adam.state_dict()), "best": best.state()}
+                return {"iteration": done, **average.state(), **rest}
 
-            metrics = {**raw, "score": total, "gradient": norm}
             yield Progress(
                 "learning",
                 iteration + 1,
                 iterations,
                 message=" ".join(filter(None, said)),
                 metrics=metrics,
-                texture=painted.texture,
-                pictures=painted.pictures[:, :3],
-                shares=scores.shares,
-                heat=scores.heat,
                 change=objective.change(iteration),
                 checkpoint=state,
+                **seen,
             )
+        average.settle()
+        ended = max(start, iterations)
+        if self.end_on == "best" and best.lora:
+            painter.load_lora(best.lora)
+            ended = best.iteration
+            yield Progress("painting", 0, painter.steps, message=f"The run ends on iteration {ended}, the best so far.")
+        objective.remarks = {"iteration": ended, "best": best.told()}
         painted = yield from objective.paint(objective.seed, stage="painting")
         return painted.texture
 
-    def _seed(self, objective: Objective, iteration: int, sample: int) -> int:
-        """With fixed variations the first is the run's own: what is on screen is what learns."""
+    def _seed(self, objective: Objective, turn: int) -> int:
+        """With fixed variations the first is the run's own: what is on screen is what learns. Prompts share them."""
         if not self.seeds:
-            return objective.train_seed(iteration, sample)
-        turn = (iteration * self.batch + sample) % self.seeds
-        return objective.train_seed(0, turn) if turn else objective.seed
+            return objective.train_seed(*divmod(turn, self.batch))
+        own = turn // (1 + len(self.prompts)) % self.seeds
+        return objective.train_seed(0, own) if own else objective.seed
+
+
+def _measured(objective: Objective, live: Live) -> Generator[Progress, None, float]:
+    """Paint the held-out seeds, unseen; the mean of their weighted rewards."""
+    raw = []
+    for seed in objective.held_out:
+        painted = yield from objective.paint(seed, stage="measuring", shown=False)
+        raw.append(objective.raw(painted.texture))
+    return _weighted(raw, live)
+
+
+def _weighted(raw: Sequence[Mapping[str, float]], live: Live) -> float:
+    """The mean over seeds of the rewards' weighted sum."""
+    return fmean(sum(weight * one.get(name, 0.0) for name, weight in live.weights.items()) for one in raw)

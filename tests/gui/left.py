@@ -6,7 +6,10 @@ One JSON object: for each scene the visible items' places, and after each act wh
 from __future__ import annotations
 
 import json
+import struct
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,6 +45,7 @@ class Window:
         self.canvas = SimpleNamespace(heat=None)
         self.canvas.set_heat = lambda name: setattr(self.canvas, "heat", name)
         self.dialogs = SimpleNamespace(open_mesh=lambda: told.append("open mesh"), open_path=lambda p: told.append(p.name))
+        self.dialogs.add_lora = lambda: told.append("add a LoRA")
         low, width = height - px(STATUS), px(left)
         self.zones = {"left": (0, px(28), width, low - px(28) - px(RUN)), "run": (0, low - px(RUN), width, px(RUN))}
         for zone, (x, y, w, h) in self.zones.items():
@@ -119,7 +123,7 @@ def use(window: Window) -> dict[str, Any]:
     def config() -> Any:
         return session.document.config
 
-    window.act("prompt.text", "velvet and rusty iron")
+    window.act("prompt.text", "marbel and rusty iron")
     said["typed"] = config().prompt
     said["chips"] = {tag: dpg.get_item_label(tag) for tag in dpg.get_aliases() if tag.startswith("prompt.chip.")}
     window.act("prompt.chip.0.instead")
@@ -157,6 +161,7 @@ def use(window: Window) -> dict[str, Any]:
     window.act("generator.choice")
     window.act("generator.choice.tiny", True)
     said["generator"] = [type(config().generator).__name__, dpg.does_item_exist("generator.views")]
+    said["lora"] = use_a_lora(window)
     window.act("run.atlas_px")
     window.act("run.atlas_px.2048", True)
     said["atlas"] = [config().atlas_px, dpg.get_item_label("run.atlas_px")]
@@ -165,8 +170,47 @@ def use(window: Window) -> dict[str, Any]:
     window.act("prompt.materials")
     window.act("mesh.open")
     window.act("mesh.health")
+    refusals = {"symmetry": "'box' is not symmetric: its best mirror image is 3.10% of its size off, over 1%."}
+    session.texture, session.survey.refusals = "some", lambda mesh: refusals  # type: ignore[assignment, method-assign]
+    window.frames()
+    free = [dpg.get_item_configuration(f"rewards.symmetry.{part}")["enabled"] for part in ("weight", "more")]
+    said["refused"] = [dpg.get_value("rewards.symmetry.refused"), *free]
     said["told"], said["layout"] = window.told, window.layout
     return said
+
+
+def use_a_lora(window: Window) -> dict[str, Any]:
+    """What the session says of a LoRA of a file, of its slider and of the button that takes it out; one stays."""
+    session, said, scale = window.session, {}, "generator.lora.0.scale"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "old copper with a long name.safetensors")
+        file.write_bytes(lora_file("tiny@1"))
+        for _ in range(2):
+            session.add_lora(file)
+            window.frames()
+            window.act(scale, 0.25)
+            said["moved"] = [one.scale for one in session.document.config.loras]
+            dpg.get_item_user_data(scale)()  # what a right click does
+            window.frames()
+            said["reset"] = [one.scale for one in session.document.config.loras]
+            said["rows"] = [tag for tag in dpg.get_aliases() if tag.startswith("generator.lora.0.")]
+            session.commit()
+            window.act("generator.lora.0.remove")
+            said["left"] = [len(session.document.config.loras), dpg.does_item_exist(scale)]
+        session.undo()
+        window.frames()
+    window.act("generator.lora.add")
+    return said
+
+
+def lora_file(base_model: str) -> bytes:
+    """A LoRA of rank 1 with metadata, written byte by byte."""
+    names = [f"unet.block.to_q.lora_{half}.weight" for half in "AB"]
+    head: dict[str, Any] = {
+        name: {"dtype": "F32", "shape": [1, 1], "data_offsets": [4 * i, 4 * i + 4]} for i, name in enumerate(names)
+    }
+    text = json.dumps({"__metadata__": {"base_model": base_model}, **head}).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(8)
 
 
 def main() -> None:
@@ -196,7 +240,11 @@ def main() -> None:
             for other in SECTIONS:
                 dpg.set_value(f"section.{other}", other == name)
             window.frames(3)
-            said[f"{scene} {name}"] = window.seen()
+            top = window.seen()
+            dpg.set_y_scroll("zone.left", dpg.get_y_scroll_max("zone.left"))
+            window.frames(3)
+            said[f"{scene} {name}"] = top | window.seen()
+            dpg.set_y_scroll("zone.left", 0)
         window.close()
     print(json.dumps(said, default=str))
     dpg.destroy_context()

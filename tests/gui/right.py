@@ -88,7 +88,8 @@ class Window:
         self.theme.bind()
         px = self.theme.px
         shot = Shot(Camera(), 800, 600)
-        self.canvas = Canvas(shot=shot, heat=None, turning=False, fps=58.6)
+        sights = SimpleNamespace(field=None, lines=frozenset())
+        self.canvas = Canvas(shot=shot, heat=None, sights=sights, turning=False, fps=58.6)
         self.settings = SimpleNamespace(navigation="default")
         left, right, top, low, bottom = px(320), width - px(328), px(28), height - px(30), height - px(230)
         zones = {

@@ -129,8 +129,10 @@ SCENE = """
 import json, sys
 import dearpygui.dearpygui as dpg
 from pathlib import Path
+from studio.alarm import Alarm
 from studio.gui import dialogs, system
 from studio.gui.app import App
+from studio.gui.dialogs.alarm import Hacked
 from studio.gui.dialogs.notices import Recovery
 from studio.gui.settings import Settings
 from studio.session import Session
@@ -185,6 +187,8 @@ class Scene(App):
         yield from self.show("error", lambda: d.error("It failed. " * 20, "Do that. " * 20, log="Traceback\\n" * 40))
         yield from self.show("question", lambda: d.unless_it_exists(Path(__file__), print))
         yield from self.show("recovery", lambda: d._show(Recovery(d, Path(__file__))))
+        self.session.alarm = Alarm(24, 9, "saturation", 4.2, 0.031)
+        yield from self.show("alarm", lambda: d._show(Hacked(d, self.session.alarm)))
         d.error("One.", "Do."); d.error("Two.", "Do."); d.error("Two.", "Do.")
         yield
         shown = []

@@ -61,10 +61,19 @@ def test_what_waits_for_the_next_start_is_said(shown: dict[str, Any]) -> None:
 @pytest.mark.gui
 def test_words_spheres_and_dice(shown: dict[str, Any]) -> None:
     used = shown["use"]
-    assert used["typed"] == "velvet and rusty iron"
-    assert used["chips"]["prompt.chip.0"] == "velvet" and used["chips"]["prompt.chip.0.instead"] == "→ violet?"
-    assert used["instead"] == "violet and rusty iron" and used["material"] == "violet and rusty iron, molten lava"
-    assert used["seed"] != 0 and used["undone"] == ["violet and rusty iron"] * 2
+    assert used["typed"] == "marbel and rusty iron"
+    assert used["chips"]["prompt.chip.0"] == "marbel" and used["chips"]["prompt.chip.0.instead"] == "→ marble?"
+    assert used["instead"] == "marble and rusty iron" and used["material"] == "marble and rusty iron, molten lava"
+    assert used["seed"] != 0 and used["undone"] == ["marble and rusty iron"] * 2
+
+
+@pytest.mark.gui
+def test_a_lora_has_a_row_with_a_slider_and_a_way_out(shown: dict[str, Any]) -> None:
+    used = shown["use"]["lora"]
+    assert used["rows"] == ["generator.lora.0.scale", "generator.lora.0.remove"]
+    assert (used["moved"], used["reset"], used["left"]) == ([0.25], [1.0], [0, False])
+    for scene in ("small", "narrow", "twice"):
+        assert {"generator.lora.0.scale", "generator.lora.0.remove", "generator.lora.add"} <= set(shown[f"{scene} generator"])
 
 
 @pytest.mark.gui
@@ -77,7 +86,8 @@ def test_settings_are_edited(shown: dict[str, Any]) -> None:
     assert used["colours"][0] == "#ff0080" and used["colours"][-1] == used["colours"][-2]
     assert used["generator"] == ["Tiny", True] and used["atlas"] == [2048, "2048 px"]
     assert used["devices"] == {"auto": True, "cpu": True, "mps": sys.platform == "darwin"}
-    assert used["told"] == ["open mesh"] and used["layout"] == "3d+uv"
+    assert used["told"] == ["add a LoRA", "open mesh"] and used["layout"] == "3d+uv"
+    assert "not symmetric" in used["refused"][0] and used["refused"][1:] == [False, True], "greyed, but it can be taken out"
 
 
 # -- words --------------------------------------------------------------------------------------------------------------------

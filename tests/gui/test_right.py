@@ -14,7 +14,7 @@ import torch
 
 from studio.gui.panels import _flat, _icons, curves, film, health, tools, views
 from studio.gui.panels._flat import Look
-from studio.gui.panels._words import duration, exposure, fitted, memory, named, number, pace
+from studio.gui.panels._words import duration, exposure, fitted, memory, named, number, pace, ticks
 from studio.shot import CHANNELS
 from studio.surface.mesh import Mesh
 from tests.gui.screen import told_by, why_not
@@ -97,6 +97,13 @@ def test_numbers_are_short_and_have_units() -> None:
     assert memory(0, 0) == "" and memory(2**30, 0) == "1.0 GiB" and memory(2**30, 2**32) == "1.0 / 4.0 GiB"
     assert exposure(0.5) == "+0.5 EV" and exposure(-2) == "-2.0 EV"
     assert [number(x) for x in (0, 0.7131, -12.34, 2.1e-4, 3.2e5)] == ["0.000", "0.713", "−12.3", "2.1e-4", "3.2e5"]
+
+
+def test_numbers_along_an_axis_keep_apart() -> None:
+    assert ticks(0, 10, 6) == [0, 2, 4, 6, 8, 10] and ticks(1, 11, 3) == [5, 10] and ticks(3, 997, 4) == [200, 400, 600, 800]
+    for first, last, most in ((0, 1, 9), (990, 1000, 2), (0, 123_456, 5), (12, 12, 0)):
+        found = ticks(first, last, most)
+        assert len(found) <= max(1, most) and all(first <= i <= last for i in found)
 
 
 def test_long_words_end_in_an_ellipsis() -> None:

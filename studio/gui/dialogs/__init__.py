@@ -11,6 +11,7 @@ from studio import resources
 from studio.errors import StudioError
 from studio.gui import system
 from studio.gui.dialogs.about import About
+from studio.gui.dialogs.alarm import Hacked
 from studio.gui.dialogs.browser import Browser, Wish
 from studio.gui.dialogs.dialog import Dialog
 from studio.gui.dialogs.doctor import Doctor
@@ -18,6 +19,7 @@ from studio.gui.dialogs.export import Export
 from studio.gui.dialogs.notices import Error, Failure, Question, Recovery
 from studio.gui.dialogs.settings import Preferences
 from studio.gui.dialogs.sheet import Shortcuts
+from studio.lora import SUFFIX as LORA
 from studio.surface.mesh import SUFFIXES
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 PROJECT = ".patina"
 Kinds = dict[str, tuple[str, ...]]
 MESHES: Kinds = {f"Meshes ({' '.join(SUFFIXES)})": SUFFIXES}
+LORAS: Kinds = {f"LoRAs (*{LORA})": (LORA,)}
+PICTURES: Kinds = {"Pictures": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")}
 PROJECTS: Kinds = {f"Projects (*{PROJECT})": (PROJECT,)}
 MOST_FAILURES = 20
 
@@ -69,6 +73,8 @@ class Dialogs:
         self._collect()
         if self.failures and not isinstance(self.top, Error):
             self._show(Error(self, self.failures.popleft()))
+        if (alarm := self.app.session.alarm) is not None and self.app.session.state == "paused":
+            self._show(Hacked(self, alarm))
         for dialog in self._stack:
             dialog.place()
         if self.top:
@@ -162,6 +168,14 @@ class Dialogs:
     def open_project(self) -> None:
         self._open("Open a project", PROJECTS)
 
+    def choose_mask(self, take: Callable[[Path], Any]) -> None:
+        """Choose a picture that says where rewards push, or what stays as it is."""
+        title = "Choose a mask"
+        self.browse(Wish(title, "Choose", PICTURES, take, self._folder(title)))
+
+    def add_lora(self) -> None:
+        self._open("Add a LoRA", LORAS)
+
     def save(self, then: Callable[[], Any] = lambda: None) -> None:
         """Into the project's file, or as a new one."""
         if self.app.session.path is None:
@@ -175,24 +189,32 @@ class Dialogs:
         self.browse(Wish(title, "Save", PROJECTS, lambda p: self._save(p, then), path.parent, saves=True, name=path.name))
 
     def open_path(self, path: Path) -> None:
-        """Open a mesh or a project, whichever it is."""
+        """Open a mesh or a project, or use a LoRA, whichever it is."""
         if not path.exists():
             raise StudioError(f"'{path}' does not exist any more.", "Choose another file.")
         if path.suffix.lower() == PROJECT:
             self._unless_unsaved(lambda: self.app.session.open_project(path))
+        elif path.suffix.lower() == LORA:
+            self.app.session.add_lora(path)
         else:
             self.app.session.open(path)
 
     def drop(self, paths: list[Path]) -> None:
-        """Files were dropped on the window: the first that can be opened is; the others are named."""
-        fits = [p for p in paths if p.suffix.lower() in (*SUFFIXES, PROJECT)]
+        """Files were dropped on the window: the first that can be opened is, with all LoRAs if it is one; others are named."""
+        fits = [p for p in paths if p.suffix.lower() in (*SUFFIXES, PROJECT, LORA)]
         if not fits:
             names = ", ".join(f"'{p.name}'" for p in paths[:3])
-            raise StudioError(f"{names} cannot be opened.", f"Drop a mesh ({', '.join(SUFFIXES)}) or a project ({PROJECT}).")
-        others = [p.name for p in paths if p != fits[0]]
+            kinds = f"a mesh ({', '.join(SUFFIXES)}), a project ({PROJECT}) or LoRAs ({LORA})"
+            raise StudioError(f"{names} cannot be opened.", f"Drop {kinds}.")
+        chosen = [p for p in fits if p.suffix.lower() == LORA] if fits[0].suffix.lower() == LORA else fits[:1]
+        others = [p.name for p in paths if p not in chosen]
         while self.top and not isinstance(self.top, Error):
             self.top.close()
-        self.open_path(fits[0])
+        for path in chosen:
+            try:
+                self.open_path(path)
+            except StudioError as error:  # the others may do
+                self.error(error.problem, error.remedy)
         if others:
             self.app.say(f"Opening {fits[0].name}; not opened: {', '.join(others)}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import dearpygui.dearpygui as dpg
@@ -36,6 +37,14 @@ def close(app: App, gap: float) -> int | str:
 def measurable(app: App) -> bool:
     """Whether texts can be measured: fonts are loaded with the first frame that knows them."""
     return all(dpg.get_text_size("m", font=font) is not None for font in (app.theme.text, app.theme.small, app.theme.large))
+
+
+def sentences(app: App, text: str, width: float, height: float) -> str:
+    """As many of a small text's sentences as there is room for, in pixels; at least the first one."""
+    kept = re.split(r"(?<=[.:]) ", text)
+    while len(kept) > 1 and dpg.get_text_size(" ".join(kept), wrap_width=width, font=app.theme.small)[1] > height:
+        kept.pop()
+    return " ".join(kept)
 
 
 class Section:

@@ -13,28 +13,26 @@ import dearpygui.dearpygui as dpg
 from studio.errors import OutputError
 from studio.gui.dialogs.browser import Wish
 from studio.gui.panels import Panel
-from studio.gui.panels._words import fitted, named, number
+from studio.gui.panels._gauges import GAUGES, SCORE, about, rewarding
+from studio.gui.panels._room import measurable, sentences
+from studio.gui.panels._words import fitted, named, number, ticks
 from studio.gui.theme import ASH, BONE, CURVES, GRID, Colour
 
 if TYPE_CHECKING:
     from studio.gui.app import App
 
 Points = Sequence[tuple[int, float]]
-SCORE, QUIET = "score", ("drift", "gradient")
-"""The line above all others, and those that are hidden until they are asked for."""
-TIPS = {
-    SCORE: "All rewards together, each times its weight: what the run tries to raise.",
-    "drift": "How far the generator has moved from where it began.",
-    "gradient": "The length of the last step's gradient: a jump here means the learning is unsteady.",
-}
+QUIET = GAUGES[1:]
+"""Lines that are hidden until they are asked for."""
 NOTHING = "Nothing yet. During a run, a line for each reward grows here: how well the texture does, iteration by iteration. "
 NOTHING_MORE = "When you move a weight meanwhile, a mark shows where."
 MOST_POINTS, DASH = 600, 0.2
 """More points would not show on the screen; how many iterations long a dash is."""
 LEGEND, SWITCH, NAME, NARROWEST = 136, 22, 68, 120
 """The widths of the legend, of its switches and its names; where the plot would be narrower than the last, there is no legend."""
-NEAR, LEAST = 6, 10
-"""How near the mouse must be to a mark; the iterations the axis shows at least. Lengths are in unscaled pixels."""
+NEAR, LEAST, LABEL, HEAD = 6, 10, 16, 44
+"""How near the mouse must be to a mark; the iterations the axis shows at least; the room between its numbers; the height of the
+heading. Lengths are in unscaled pixels."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,10 @@ class Curves(Panel):
 
 
 def ordered(names: Sequence[str]) -> list[str]:
-    """The score first, then the rewards by name, then what is hidden at first."""
-    rewards = sorted(set(names) - {SCORE, *QUIET})
-    return [n for n in (SCORE, *rewards, *QUIET) if n in names]
+    """The score first, then the rewards by name, the scores of further prompts, and the gauges."""
+    rewards = rewarding(names)
+    prompts = sorted(set(names) - {SCORE, *rewards, *GAUGES})
+    return [n for n in (SCORE, *rewards, *prompts, *GAUGES) if n in names]
 
 
 def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> tuple[list[float], list[float]]:
@@ -97,14 +96,14 @@ class _Plot:
         self._seen: tuple[Any, ...] = ()
         self._lines: dict[str, int | str] = {}
         self._colours: dict[str, Colour] = {}
-        self._off = set(QUIET)
+        self._off: set[str] = set(QUIET)
         self._frame: tuple[float, float] | None = None
         self._marks: list[tuple[int, str]] = []
         self._pointed: tuple[int, str] | None = None
         theme, px = app.theme, app.theme.px
         with dpg.group(parent=parent, tag="curves.empty"):
             theme.head("Curves")
-            theme.note(NOTHING + NOTHING_MORE)
+            theme.note("", tag="curves.nothing")
         with dpg.group(parent=parent, horizontal=True, tag="curves.full", show=False):
             with dpg.group(tag="curves.stage"):  # a plot itself can have no tooltip
                 options = ("no_title", "no_mouse_pos", "no_menus", "no_box_select")
@@ -163,9 +162,11 @@ class _Plot:
         session = self._app.session
         size = tuple(dpg.get_item_rect_size(self._parent))
         state = (session.revision, size, frozenset(self._off))
-        if state != self._seen:
+        if state != self._seen and measurable(self._app):
             self._seen = state
             self._follow(session.curves, session.markers, size[0])
+            words = sentences(self._app, NOTHING + NOTHING_MORE, size[0], size[1] - self._app.theme.px(HEAD))
+            dpg.set_value("curves.nothing", words)
         if self._lines:
             self._point(session.curves)
 
@@ -189,7 +190,11 @@ class _Plot:
             dpg.configure_item(self._lines[name], show=name not in self._off)
             dpg.set_value(f"curves.last.{name}", number(points[-1][1]))
         first, last = min(p[0][0] for p in drawn.values()), max(p[-1][0] for p in drawn.values())
-        dpg.set_axis_limits("curves.x", first, max(last, first + LEAST))
+        last = max(last, first + LEAST)
+        dpg.set_axis_limits("curves.x", first, last)
+        room = dpg.get_item_width("curves.plot") or 0
+        marks = ticks(first, last, int(room / (self._width(f"{last}") + px(LABEL))) - 1)
+        dpg.set_axis_ticks("curves.x", tuple((f"{i}", i) for i in marks))
         if shown:
             values = [y for points in shown for _, y in points]
             self._frame = framed((min(values), max(values)), self._frame)
@@ -202,14 +207,14 @@ class _Plot:
         dpg.delete_item("curves.legend", children_only=True)
         self._lines, self._frame = {}, None
         px = self._app.theme.px
-        rewards = iter(CURVES * (1 + len(names) // len(CURVES)))
+        colours = iter(CURVES * (1 + len(names) // len(CURVES)))
         with dpg.table(tag="curves.legend.rows", parent="curves.legend", header_row=False, policy=dpg.mvTable_SizingFixedFit):
             for width in (SWITCH, NAME, LEGEND - SWITCH - NAME):
                 dpg.add_table_column(width_fixed=True, init_width_or_weight=px(width))
         dpg.bind_item_font("curves.legend.rows", self._app.theme.small)
         dpg.bind_item_theme("curves.legend.rows", self._dense)
         for name in names:
-            colour = BONE if name == SCORE else ASH if name in QUIET else next(rewards)
+            colour = BONE if name == SCORE else ASH if name == "gradient" else next(colours)
             self._colours[name] = colour
             line = dpg.add_line_series([], [], parent="curves.y", show=name not in self._off)
             dpg.bind_item_theme(line, _line_theme(colour, self._app.theme.scale * (2.4 if name == SCORE else 1.6)))
@@ -226,7 +231,7 @@ class _Plot:
             dpg.add_text("", tag=f"curves.last.{name}")
         dpg.bind_item_theme(f"curves.show.{name}", _check_theme(colour, px))
         dpg.bind_item_theme(label, theme.dim)
-        tip = TIPS.get(name, f"How well the texture does at {named(name).lower()}, before its weight.")
+        tip = about(name)
         for item in (f"curves.show.{name}", label):
             theme.tip(item, f"{named(name)}: {tip[:1].lower()}{tip[1:]} Click the box to show or hide its line.")
 

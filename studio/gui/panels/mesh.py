@@ -82,7 +82,7 @@ class _Mesh:
                         with dpg.group(horizontal=True):
                             dpg.add_loading_indicator(style=1, radius=1.0, thickness=1.5, color=VERDIGRIS)
                             theme.note("", tag="mesh.loading")
-                with dpg.group(horizontal=True):
+                with dpg.group(horizontal=True, tag="mesh.row"):
                     theme.note("", tag="mesh.facts")
                     tip = "All that was found about this mesh, in the Health tab."
                     theme.button("Health ▸", tip, self._health, kind="quiet", tag="mesh.health", small=True)
@@ -140,7 +140,10 @@ class _Mesh:
         loading = f"{session.loading} …" if session.loading else ""
         busy = round(dpg.get_text_size(loading, font=self._app.theme.small)[0]) + self._app.theme.px(40) if loading else 0
         dpg.set_value("mesh.name", fitted(name, wide - busy, lambda text: dpg.get_text_size(text, font=large)[0]))
-        dpg.set_value("mesh.facts", facts(mesh) if mesh is not None else "not loaded")
+        said = facts(mesh) if mesh is not None else "not loaded"
+        dpg.set_value("mesh.facts", said)
+        widths = [dpg.get_text_size(text, font=self._app.theme.small)[0] for text in (said, "Health ▸")]
+        dpg.configure_item("mesh.row", horizontal=sum(widths) + self._app.theme.px(3 * GRID) <= wide)
         dpg.configure_item("mesh.busy", show=bool(loading))
         dpg.set_value("mesh.loading", loading)
         found = notices(mesh, session.health) if mesh is not None else []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dearpygui.dearpygui as dpg
@@ -14,6 +14,8 @@ from studio.errors import StudioError
 from studio.gui.choice import Choice, Entry
 from studio.gui.form import Form, editable, spoken
 from studio.gui.panels import Panel
+from studio.gui.panels._gauges import rewarding
+from studio.gui.panels._masks import Masks
 from studio.gui.panels._part import entries
 from studio.gui.panels._room import measurable, room, span
 from studio.gui.panels._swatches import Swatches, colour_knobs
@@ -23,16 +25,13 @@ from studio.plug import knobs
 
 if TYPE_CHECKING:
     from studio.gui.app import App
-    from studio.rewards import Reward
 
 WEIGHT = 2.0
 """The slider's range to either side; larger weights can be typed."""
 EYE, SPARK, NUMBER, SPARK_TALL, SHARE = 28, 112, 56, 24, 44
 """Widths and a height in unscaled pixels: a small button, a sparkline with its number, that number, and a share in per cent."""
-TOTALS = ("score", "drift", "gradient")
-"""Curves that are no reward's."""
-LABEL = 88
-"""Unscaled pixels for the labels of a reward's own knobs."""
+LABEL, NAME = 88, 64
+"""Unscaled pixels for the labels of a reward's own knobs, and for its name at least."""
 POINTS = 64
 """A sparkline has no more points than this."""
 
@@ -63,8 +62,7 @@ def sparkline(values: Sequence[float], width: float, height: float) -> list[tupl
 
 def colour(name: str, curves: Iterable[str]) -> Colour:
     """The colour of a reward's curve among others, as the curves' panel gives it: by name, totals left out."""
-    others = sorted(set(curves) - set(TOTALS) - {name})
-    return CURVES[sum(n < name for n in others) % len(CURVES)]
+    return CURVES[sum(n < name for n in set(rewarding(curves))) % len(CURVES)]
 
 
 class _Rewards:
@@ -88,7 +86,14 @@ class _Rewards:
     def _others(self) -> list[Entry]:
         used = self._app.session.document.config.weights()
         found = [e for e in entries(rewards.SOCKET, lambda kind: kind.description) if e.name not in used]  # type: ignore[attr-defined]
+        refused = self._refusals()
+        found = [replace(e, why_not=e.why_not or refused.get(e.name)) for e in found]
         return found or [Entry("", "All are in use", why_not="Every reward there is stands in the list.")]
+
+    def _refusals(self) -> Mapping[str, str]:
+        """Why the mesh cannot carry a reward, as far as that is known: it is asked once torch has been loaded for the picture."""
+        session = self._app.session
+        return session.survey.refusals(session.mesh) if session.mesh is not None and session.texture is not None else {}
 
     def update(self) -> None:
         """Follow the session: other rewards get other rows."""
@@ -96,8 +101,9 @@ class _Rewards:
         heat = getattr(canvas, "heat", None)
         for weighted in session.document.config.rewards:
             if weighted.name in self._rows:
-                self._rows[weighted.name].follow(weighted.reward)
-        state = (session.revision, heat, wide)
+                self._rows[weighted.name].follow(weighted)
+        refused = self._refusals()
+        state = (session.revision, heat, wide, tuple(refused))
         if state == self._seen or not measurable(self._app):
             return
         self._seen = state
@@ -108,7 +114,7 @@ class _Rewards:
             dpg.delete_item("rewards.rows", children_only=True)
             self._rows = {w.name: _Row(self._app, w, self._opened) for w in config.rewards}
         for weighted in config.rewards:
-            self._rows[weighted.name].update(weighted, heat == weighted.name, wide)
+            self._rows[weighted.name].update(weighted, heat == weighted.name, wide, refused.get(weighted.name, ""))
         sentence = ""
         if not names:
             sentence = "Without rewards the generator paints as it is. Add one, or take a preset."
@@ -150,6 +156,7 @@ class _Row:
             editable(app, f"{tag}.weight", lambda: app.session.set_weight(self._name, default))
             with dpg.group(tag=f"{tag}.push"):
                 dpg.add_drawlist(1, px(14), tag=f"{tag}.share")
+            theme.note("", tag=f"{tag}.refused")
             theme.tip(f"{tag}.push", "Its present share of the push that all rewards together give the texture.")
             with dpg.group(tag=f"{tag}.knobs", indent=px(GRID), show=self._name in opened):
                 theme.note(kind.description)
@@ -157,6 +164,8 @@ class _Row:
                 plain = tuple(k for k in knobs(weighted.reward) if k not in coloured)
                 self._swatches = {k: self._colours(k) for k in coloured}
                 self._form = Form(app, dpg.add_group(), tag, weighted.reward, only=plain, label_px=LABEL) if plain else None
+                tip = "A grey picture on the texture: this reward pushes where it is white, less where grey, not where black."
+                self._masks = Masks(app, tag, "region", "Region…", tip, label_px=LABEL, inset_px=GRID)
                 theme.button("✗  Remove", "Take this reward out of the list.", self._remove, kind="quiet", tag=f"{tag}.remove")
         dpg.bind_item_font(f"{tag}.spark", theme.small)
         dpg.bind_item_font(f"{tag}.share", theme.small)
@@ -190,33 +199,48 @@ class _Row:
 
     # -- following ----------------------------------------------------------------------------------------------------------
 
-    def follow(self, reward: Reward) -> None:
-        """Show its knobs as they are."""
+    def follow(self, weighted: Weighted) -> None:
+        """Show its knobs and its masks as they are."""
         if self._form is not None:
-            self._form.update(reward)
+            self._form.update(weighted.reward)
         for knob, swatches in self._swatches.items():
-            swatches.update(getattr(reward, knob))
+            swatches.update(getattr(weighted.reward, knob))
+        self._masks.update(weighted.region)
 
-    def update(self, weighted: Weighted, seen: bool, wide: int) -> None:
-        """`seen`: its heat map is shown; `wide`: the column's inside in pixels."""
+    def update(self, weighted: Weighted, seen: bool, wide: int, refused: str) -> None:
+        """`seen`: its heat map is shown; `wide`: the column's inside in pixels; `refused`: why the mesh cannot carry it."""
         session, tag, theme = self._app.session, f"rewards.{self._name}", self._app.theme
         if not dpg.is_item_active(f"{tag}.weight"):
             dpg.set_value(f"{tag}.weight", weighted.weight)
         curve, share = session.curves.get(self._name, []), session.shares.get(self._name)
-        state = (seen, wide, len(curve), curve[-1:], share)
+        state = (seen, wide, len(curve), curve[-1:], share, refused)
         if state == self._drawn:
             return
         self._drawn = state
         dpg.bind_item_theme(f"{tag}.eye", theme.chosen if seen else theme.quiet)
+        self._grey(refused)
         self._spread(wide)
         self._colour = colour(self._name, session.curves or session.document.config.weights())
         self._draw_curve([value for _, value in curve])
         self._draw_share(share, wide)
 
+    def _grey(self, refused: str) -> None:
+        """A reward that the mesh cannot carry cannot be weighed or looked at, and says why."""
+        tag, dim = f"rewards.{self._name}", self._app.theme.dim
+        dpg.configure_item(f"{tag}.refused", show=bool(refused))
+        dpg.set_value(f"{tag}.refused", refused)
+        dpg.configure_item(f"{tag}.push", show=not refused)
+        for part in ("eye", "weight"):
+            dpg.configure_item(f"{tag}.{part}", enabled=not refused)
+        for part in ("name", "weight"):
+            dpg.bind_item_theme(f"{tag}.{part}", dim if refused else 0)
+
     def _spread(self, wide: int) -> None:
-        """The name at the left, the sparkline and the menu at the right edge."""
+        """The name at the left, the sparkline, where there is room for it, and the menu at the right edge."""
         px, tag = self._app.theme.px, f"rewards.{self._name}"
         left = wide - px(2 * EYE + SPARK + 4 * GRID)
+        dpg.configure_item(f"{tag}.curve", show=left >= px(NAME))
+        left += px(SPARK + GRID) if left < px(NAME) else 0
         name = fitted(named(self._name), left, lambda text: dpg.get_text_size(text)[0])
         dpg.set_value(f"{tag}.name", name)
         dpg.configure_item(f"{tag}.gap", width=max(1, round(left - dpg.get_text_size(name)[0])))

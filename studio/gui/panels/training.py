@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from studio.gui.choice import Choice, Entry
 from studio.gui.form import LIVE as DOT
 from studio.gui.form import Form, spoken
 from studio.gui.panels import Panel
+from studio.gui.panels._masks import Masks
 from studio.gui.panels._part import Part, entries
 from studio.gui.panels._room import Section
-from studio.gui.panels._words import named
+from studio.gui.panels._words import named, number
 from studio.plug import knobs
 
 if TYPE_CHECKING:
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 
 LIVE = ("rate", "anchor", "k")
 """The trainers' knobs that answer during a run."""
-RUN = ("iterations", "views", "max_views", "held_out", "unwrap")
+RUN = ("iterations", "views", "max_views", "held_out", "judge_every", "unwrap", "angle_mask_deg", "reward_chunk")
 LABEL_PX = 112
+DRIFT = "How far the generator has moved from the untrained one. A higher anchor holds it back; a full bar means it is lost."
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,22 @@ def rasterisers(app: App) -> list[Entry]:
     return [auto, *entries(renderers.SOCKET, lambda kind: about.get(renderers.SOCKET.name_of(kind), ""))]
 
 
+def distance(drift: float) -> float:
+    """A mean square of differences as a part of the bar, 0 to 1: its root, full where predictions differ by what they hold."""
+    return min(1.0, math.sqrt(max(0.0, drift)))
+
+
 LISTS: dict[str, Callable[[App], list[Entry]]] = {"atlas_px": sizes, "device": devices, "renderer": rasterisers}
 TIPS = {
     "atlas_px": "Side of the exported texture.",
     "device": "Where to compute.",
     "renderer": "What finds the surface behind each pixel.",
 }
+MASKS = {
+    "region": ("Region…", "A grey picture on the texture: rewards push where it is white, less where grey, not where black."),
+    "lock": ("Lock…", "A picture on the texture: what is white in it stays as the mesh has it, to the last bit."),
+}
+"""Labels and tips."""
 SAID = {"cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}
 
 
@@ -89,10 +102,16 @@ class _Training:
             tip = "What is done with the rewards. Another one is used from the next start on."
             self._part = Part(app, "trainer", trainers.SOCKET, tip, said=lambda kind: kind.when, live=LIVE)  # type: ignore[attr-defined]
             theme.note(f"{DOT.strip()} answers during a run", tag="trainer.live")
+            with dpg.group(tag="trainer.drift.row", show=False), theme.row("Drift", DRIFT, width=LABEL_PX):
+                dpg.add_progress_bar(tag="trainer.drift", width=-1)
+                theme.tip("trainer.drift", DRIFT)
             dpg.add_spacer(height=0)
             theme.head("Run")
             self._form = Form(app, dpg.add_group(), "run", session.document.config, only=RUN)
             self._choices = {knob: self._choice(knob, listed) for knob, listed in LISTS.items()}
+            dpg.add_spacer(height=0)
+            theme.head("Masks")
+            self._masks = {knob: Masks(app, "run", knob, *said) for knob, said in MASKS.items()}
 
     def _choice(self, knob: str, listed: Callable[[App], list[Entry]]) -> Choice:
         def pick(name: str) -> None:
@@ -109,8 +128,14 @@ class _Training:
         session = self._app.session
         config = session.document.config
         self._form.update(config)
+        for knob, masks in self._masks.items():
+            masks.update(getattr(config, knob))
         trainer = named(trainers.SOCKET.name_of(config.trainer))
         self._section.update(f"{trainer}, {config.iterations:,} iterations" if config.trainer.follows_rewards else trainer)
+        if drift := session.curves.get("drift"):
+            dpg.set_value("trainer.drift", distance(drift[-1][1]))
+            dpg.configure_item("trainer.drift", overlay=number(drift[-1][1]))
+        dpg.configure_item("trainer.drift.row", show=bool(drift))
         if session.document is self._seen:
             return
         self._seen = session.document
