@@ -68,6 +68,16 @@ def write_together(contents: Mapping[Path, bytes]) -> list[Path]:
     return list(contents)
 
 
+def held_bytes(folder: Path) -> int:
+    """How much the files in a folder and below take; what cannot be read, or is just going, counts for nothing."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(place, name)).st_size
+    return total
+
+
 def jsonable(value: Any) -> Any:
     """`value` in JSON's terms: sets as lists, paths as text, arrays as lists and numbers, NaN and ±inf as None."""
     if isinstance(value, Mapping):

@@ -16,17 +16,18 @@ PARSED = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 # Lower never imports higher, equals never import each other. A name is a module or a folder directly under `studio`.
 ORDER = """
 errors
-plug worker files resources device gain sparse words desk heat
-store archive
+plug worker files resources device gain sparse words desk heat norms alarm glimpse
+store archive lora
 surface camera
-texture environment shot
-bake shadow
+texture environment shot marks
+turning
+bake shadow fields
 shade coverage progress film
-renderers critics backdrop pose
-pixels
+renderers critics backdrop pose inking
+pixels rig
 still view
 generators exporters rewards sheet
-judge preferences replay
+judge preferences replay posing looks region
 objective
 trainers recover
 config
@@ -34,7 +35,7 @@ reward_views stages ground
 run document
 project
 job
-session batch doctor console
+session batch doctor console options
 gui
 __main__
 pretrain

@@ -35,9 +35,9 @@ def surface(views: int = 3, size_px: int = 64):
     return mesh, atlas, Baker(seen, atlas), seen
 
 
-def awake(painter: Painter) -> Painter:
-    """The painter with a LoRA away from B = 0, where half of the gradient vanishes."""
-    painter.add_lora(rank=2)
+def awake(painter: Painter, adapter: str = "lora") -> Painter:
+    """The painter with a LoRA away from B = 0, where half of the gradient vanishes, or with an offset on its prompt."""
+    painter.add_lora(rank=2, adapter=adapter)
     source = torch.Generator().manual_seed(1)
     for p in painter.lora_parameters():
         p.data += 0.1 * torch.randn(p.shape, generator=source, dtype=torch.float64).to(p)
@@ -120,6 +120,20 @@ def test_replay_equals_autograd_for_every_k(views: str, eta: float) -> None:
 
 
 @pytest.mark.parametrize("views", ["attend", "fused"])
+def test_replay_equals_autograd_for_a_prompt_adapter_over_a_loaded_lora(views: str) -> None:
+    _, _, baker, seen = surface()
+    painter = SOCKET.make("tiny", views=views, eta=1.0, steps=3, guidance=2.0).build(device=CPU, dtype=torch.float64)
+    painter.stack_loras({"a": painter_of(views=views, eta=0.0).lora_state()})
+    painter.scale_loras({"a": 0.4})
+    awake(painter, "prompt")
+    scene = painter.scene("red stripes", seen, baker=baker)
+    for truncation in (1, 3):
+        plain = by_autograd(painter, scene, baker, truncation=truncation, anchor=0.7)
+        ours = by_replay(painter, scene, baker, truncation=truncation, anchor=0.7, chunk=1 if views == "fused" else None)
+        assert float(plain[0].norm()) > 1e-6 and error(ours, plain) < 1e-8
+
+
+@pytest.mark.parametrize("views", ["attend", "fused"])
 def test_replay_equals_autograd_in_single_precision(views: str) -> None:
     _, _, baker, seen = surface()
     painter = painter_of(views=views, eta=1.0, dtype=torch.float32)
@@ -192,7 +206,7 @@ def objective(terms: tuple[Term, ...], painter: Painter | None = None) -> Object
         terms=terms,
         prompt="red",
         seed=0,
-        look=lambda colour: lambda: baker.taps.fetch(colour),
+        look=lambda colour: [lambda: baker.taps.fetch(colour)],
         live=lambda: Live(weights={"a": 1.0, "b": 1.0}),
     )
 

@@ -72,7 +72,7 @@ def test_several_variations_take_turns() -> None:
 
     def turn(seeds: int, batch: int = 1) -> list[int]:
         trainer = LoraReward(seeds=seeds, batch=batch)
-        return [trainer._seed(Seeds(), i, n) for i in range(4) for n in range(batch)]  # type: ignore[arg-type]
+        return [trainer._seed(Seeds(), i * batch + n) for i in range(4) for n in range(batch)]  # type: ignore[arg-type]
 
     assert turn(1) == [7] * 4 and turn(3) == [7, 1001, 1002, 7] and turn(0) == [1000, 1064, 1128, 1192]
     assert turn(2, batch=2) == [7, 1001] * 4

@@ -215,7 +215,7 @@ def test_words_are_marked_without_torch() -> None:
 def test_a_run_from_start_to_end(sphere: Path, sessions: Callable[..., Session]) -> None:
     session = sessions(sphere)
     plain, first, seen = session.texture, session.texture_id, []
-    assert session.health and session.before is plain and session.mesh is not None
+    assert session.health and session.before is plain and session.mesh is not None and session.cameras == ()
     session.watch_heat("palette")
     session.start()
     assert session.state == "preparing"
@@ -228,6 +228,7 @@ def test_a_run_from_start_to_end(sphere: Path, sessions: Callable[..., Session])
     assert iterations(session) == [1, 2, 3] == [m.iteration for m in session.film]
     assert session.texture_id > first + 3 and session.before is plain and session.texture is not plain
     assert session.views is not None and session.views.shape == (2, 64, 64, 3) and session.views.dtype == np.float32
+    assert len(session.cameras) == 2 and len({c.azimuth_deg for c in session.cameras}) == 2
     heat = session.heat("palette")
     assert heat is not None and heat.shape == (1, 1, 256, 256) and float(heat.max()) > 0 and session.heat("symmetry") is None
     assert session.shares == {"palette": 1.0} and session.pace.iteration == 3 and session.pace.it_per_s > 0
@@ -691,7 +692,7 @@ def test_beginning_anew_is_one_step(sphere: Path, sessions: Callable[..., Sessio
     until(session, lambda: session.state == "done")
     session.new()
     until(session, lambda: session.mesh is not None and session.mesh.name == "vase" and not session.film)
-    assert session.document == session._blank and not session.unsaved and session.path is None
+    assert session.cameras == () and session.document == session._blank and not session.unsaved and session.path is None
     assert session.can_undo == "new project"
     session.undo()
     until(session, lambda: session.mesh is not None and session.mesh.name == "sphere")

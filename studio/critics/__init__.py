@@ -10,7 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
+from weakref import WeakValueDictionary
 
 from studio.plug import Socket
 from studio.words import Words
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+Opinion = Literal["score", "quality"]
 SMALLEST_PX = 64
 """Side of the smallest pictures an eye looks at; others are resized inside."""
 
 
 class Eye(ABC):
     """A critic with its weights on a device. Pictures are [N, 3, h, w] sRGB in 0…1, h and w at least SMALLEST_PX."""
+
+    px: int
+    """Side of the pictures that its network sees; others are resized inside."""
 
     @abstractmethod
     def words(self, prompt: str) -> Words:
@@ -40,8 +45,8 @@ class Eye(ABC):
 
     @abstractmethod
     def quality(self, pictures: Tensor) -> Tensor:
-        """How undamaged each picture is [N], a logit: below 0 for blurred, noisy, banded, over-saturated, broken or washed-out
-        ones. This is workmanship, not beauty."""
+        """How good each picture is [N], higher is better. Of the bundled critics a logit: below 0 for blurred, noisy, banded,
+        over-saturated, broken or washed-out ones. That is workmanship, not beauty."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Critic(ABC):
 
     description: ClassVar[str]
     """One plain sentence for menus."""
+    opinions: ClassVar[tuple[Opinion, ...]] = ("score", "quality")
+    """What its eye has an opinion on; it refuses the other."""
     held_out: ClassVar[bool] = False
     """True for a critic that only judges: no reward may use it."""
 
@@ -68,3 +75,13 @@ class Critic(ABC):
 
 
 SOCKET: Socket[Critic] = Socket(__name__, Critic)
+_SHARED: WeakValueDictionary[tuple[Critic, str, str], Eye] = WeakValueDictionary()
+
+
+def shared(critic: Critic, device: torch.device, dtype: torch.dtype | None = None) -> Eye:
+    """What `build` gives, one instance for all who hold it; its memory is free again when nobody does. Raises as `build` does."""
+    key = (critic, str(device), str(dtype))
+    eye = _SHARED.get(key)
+    if eye is None:
+        _SHARED[key] = eye = critic.build(device=device, dtype=dtype)
+    return eye

@@ -53,6 +53,7 @@ class TwoTowers(Eye):
 
     def __init__(self, network: Network, vocabulary: Vocabulary) -> None:
         self.network, self.vocabulary = network.eval().requires_grad_(False), vocabulary
+        self.px = network.size.px
 
     def words(self, prompt: str) -> Words:
         return self.vocabulary.sorted_out(prompt, length=self.network.size.tokens)

@@ -38,6 +38,12 @@ class Look:
     """Shaded views [V, 3, h, w] from the reward cameras, with their graph to `base_color`; made at the first call, then kept."""
     step: int | None = None
     """The iteration this look belongs to: a score may look at a part of the texels, drawn from this number. None: at all."""
+    first_view: int = 0
+    """The number of the first of `pictures` among the reward views. What a score draws at random for a picture depends on the
+    step and on the picture's own number, so that it stays the same whatever the chunk."""
+    surface: Callable[[], Tensor] | None = None
+    """What the same views show of the bare mesh [V, 4, h, w], without a graph: its unit normals in view space (right, up, to the
+    eye), and how much of each pixel it fills."""
 
 
 Score = Callable[[Look], "Tensor"]
@@ -55,6 +61,14 @@ class Reward(ABC):
     """The name in the paper it comes from, where that differs from the file's."""
     sees: ClassVar[Literal["atlas", "pictures"]] = "atlas"
     """Which part of the look is scored: pictures cost a render, the atlas costs nothing."""
+    averages: ClassVar[bool] = False
+    """The score of several pictures is the mean of what each alone would score. Such a score is then shown `reward_chunk` of them
+    at a time: `look.pictures()` gives that many or fewer, and the chunks' values and gradients are averaged by their numbers of
+    pictures. It must not compare pictures with each other (a spread, a best one), nor normalise over them."""
+
+    def check(self, mesh: Mesh) -> None:  # noqa: B027 - most meshes can carry most rewards
+        """Raises StudioError when no texture of this mesh can be scored, whatever its atlas. Quick: asked of every mesh that is
+        opened, on a thread of its own."""
 
     @abstractmethod
     def build(self, mesh: Mesh, atlas: Atlas, device: torch.device) -> Score:

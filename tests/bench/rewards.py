@@ -29,6 +29,9 @@ PROMPTS = {
     "seam": "blue and yellow plaid",
     "detail": "grey granite",
     "coverage": "red with white dots",
+    "prompt": "blue and gold mosaic",
+    "quality": "white marble",
+    "normal": "brown leather",
 }
 SETTINGS = {"generator": {"name": "mini", "steps": 5}, "trainer": {"name": "lora_reward", "rate": 4e-3}, "atlas_px": 512}
 

@@ -8,11 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from studio import renderers
+from studio.camera import ring
+from studio.reward_views import bare
 from studio.rewards import Look
 from studio.surface.atlas import Atlas, build_atlas
 from studio.surface.mesh import Mesh
+from studio.texture import Taps
 
-SIZE = 32
+SIZE, PICTURE_PX = 32, 64
+PROMPT = "a painted sheet"
 ROWS, COLUMNS = 14, 10
 LEFT, RIGHT = (2, 2), (2, 16)
 """First row and column of the two charts; the right one is laid out differently below."""
@@ -43,29 +48,39 @@ def scene(layout: str = "plain") -> tuple[Mesh, Atlas]:
     return mesh, build_atlas(mesh, SIZE)
 
 
-def laid_out(base: Tensor, layout: str) -> Tensor:
-    """The texture `base` [1, 3, T, T] of the plain layout as it looks in another one, with other noise outside the charts."""
+def laid_out(base: Tensor, layout: str, *, rim: int = 0) -> Tensor:
+    """The texture `base` [1, 3, T, T] of the plain layout as it looks in another one, with other noise further than `rim` texels
+    outside the charts."""
     out = torch.rand(base.shape, dtype=base.dtype, generator=torch.Generator().manual_seed(99))
-    out[..., 2 : 2 + ROWS, 2 : 2 + COLUMNS] = base[..., 2 : 2 + ROWS, 2 : 2 + COLUMNS]
-    right = base[..., 2 : 2 + ROWS, 16 : 16 + COLUMNS]
+    rows, left = (slice(2 - rim, 2 + n + rim) for n in (ROWS, COLUMNS))
+    out[..., rows, left] = base[..., rows, left]
+    right = base[..., rows, 16 - rim : 16 + COLUMNS + rim]
     right = {"plain": right, "moved": right, "turned": right.rot90(-1, (2, 3)), "mirrored": right.flip(3)}[layout]
-    row, column = (13, 19) if layout == "moved" else RIGHT
+    row, column = (13 - rim, 19 - rim) if layout == "moved" else (RIGHT[0] - rim, RIGHT[1] - rim)
     out[..., row : row + right.shape[2], column : column + right.shape[3]] = right
     return out
 
 
-def look(base_color: Tensor, layout: str = "plain") -> Look:
+@cache
+def views(layout: str = "plain") -> tuple[Taps, Tensor]:
+    """Two pictures of the sheet: the texels they show, and the bare surface."""
     mesh, atlas = scene(layout)
+    seen = renderers.SOCKET.make("embree").build(torch.device("cpu")).rasterize(mesh, ring(2), PICTURE_PX)
+    return Taps(seen, atlas), bare(seen)
 
+
+def look(base_color: Tensor, layout: str = "plain") -> Look:
     def pictures() -> Tensor:
-        from studio import renderers
-        from studio.camera import ring
-        from studio.texture import Taps
+        return views(layout)[0].fetch(base_color)
 
-        views = renderers.SOCKET.make("embree").build(torch.device("cpu")).rasterize(mesh, ring(2), SIZE)
-        return Taps(views, atlas).fetch(base_color)
+    return Look(base_color, scene(layout)[1], PROMPT, cache(pictures), surface=lambda: views(layout)[1])
 
-    return Look(base_color, atlas, "a painted sheet", cache(pictures))
+
+def counted(sees: str) -> Tensor:
+    """[1, 1, T, T] bool: the texels that a reward may see. Pictures also show what bilinear lookups mix in around a chart."""
+    if sees == "atlas":
+        return scene()[1].valid[:, None]
+    return views()[0].put(torch.ones(2, 1, PICTURE_PX, PICTURE_PX)) > 0
 
 
 def noise(seed: int = 0) -> Tensor:

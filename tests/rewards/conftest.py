@@ -1,0 +1,39 @@
+"""Small critics with random weights in place of those that ship, in double precision, so that slopes can be checked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from studio import critics
+from studio.critics import _weights
+from studio.critics._encoders import CONVOLUTIONS, Network
+from studio.rewards import _critics, _relief
+from tests.rewards.sheet import PROMPT
+
+SMALL = replace(CONVOLUTIONS, px=64, widths=(8, 8, 8, 16), depths=(1, 1, 1, 1), text=24, features=8)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files as they ship, of networks that know nothing."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(0)
+    _weights.save(Network(SMALL, len(PROMPT.split())), tuple(PROMPT.split()), folder / "patina")
+    estimator = _relief.Estimator((8, 8, 12))
+    for p in estimator.leave.parameters():
+        torch.nn.init.normal_(p, std=0.2)
+    estimator.save(folder / "normal.safetensors")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_critics(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.critics._data.DATA", weights)
+    monkeypatch.setattr(_relief, "DATA", weights / "normal.safetensors")
+    monkeypatch.setattr(_critics, "shared", lambda critic, device: critics.shared(critic, device, torch.float64))
+    load = _relief.Estimator.load
+    monkeypatch.setattr(_relief.Estimator, "load", lambda path: load(path).double())
