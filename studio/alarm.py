@@ -1,36 +1,36 @@
 """Is a run cheating? Its trained score rises while what it is not trained on says that the pictures get worse: reward hacking.
 
-Everything here is a pure function of the curves. A trend counts only when it is steady: the mean of the last differences must be
-many standard errors from zero (Student's t over increments). On increments that test holds for random walks, whose ups and downs
-fool a test of the slope, and it is strict on plain noise, whose differences cancel. The price: a fall at one stroke that ends in
-noise is not told from chance; the curves show it.
+Everything here is a pure function of the curves. Levels are means of the last NEAR evaluations. The alarm rings when the judge's
+level lies FALL below its best one and the score's level has risen since then, both by far more than these curves jitter: noise,
+however large, is not a fall, and a fall counts whether it comes at one stroke or slowly.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-WINDOW, BLOCKS = 8, (1, 2, 4)
-"""So many evaluations in a row are looked at: single ones, and means of so many."""
-STEADY, RISING = 5.5, 2.5
-"""How many standard errors the mean difference of a gauge, and of the trained score, must lie from zero. Of 500 pairs of random
-walks over 60 evaluations about 2 give an alarm then, whatever their steps."""
-FALL = 1.0
-"""The judge must have fallen by at least so many deviations of its reference within the window."""
+NEAR = 2
+"""So many evaluations make a level."""
+LEAST = 6
+"""With fewer evaluations nothing is said."""
+JITTER, FEW = 3.0, 20.0
+"""A gauge's level has moved when it has by so many times the curve's jitter, and by FEW steps' share more where few are known. Of
+100 runs of plain noise over 40 evaluations, beside a score that rises, one or none gives an alarm, however loud the noise."""
+RISEN = 2.5
+"""So many times its jitter must the score's level have risen."""
+FALL = 0.5
+"""The judge must have fallen by at least so many standard deviations of held-out renders."""
 BEYOND = 4.0
-"""Without a judge, saturation or energy must lie at least so many deviations above their reference, half of it won in the
-window."""
-SETTLED = 0.05
-"""A score that rises by less than this part of its range so far counts as settled."""
+"""Without a judge, saturation or energy must lie at least so many deviations above their reference, half of it won since the
+beginning."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One evaluation. Gauges are in standard deviations of their reference, the untrained textures."""
+    """One evaluation. Gauges are in standard deviations of their reference (`studio.judge`)."""
 
     iteration: int
     total: float
@@ -48,7 +48,7 @@ class Alarm:
     """The best iteration before."""
     gauge: str
     change: float
-    """How far the gauge moved over the window, in deviations of its reference."""
+    """How far the gauge's level has moved since then, in deviations of its reference."""
     rise: float
     """How far the trained score rose meanwhile."""
 
@@ -71,52 +71,35 @@ class Alarm:
 
 
 def alarmed(rows: Sequence[Row]) -> Alarm | None:
-    """The alarm that these rows give, looked at one by one and, for what is slow or noisy, as means of BLOCKS of them.
+    """The alarm that these rows give; None where all is well or there are too few.
 
-    None where all is well or there are too few. With a judge only the judge counts: saturated or fine-grained pictures may be
-    just what was asked for.
+    With a judge only the judge counts: saturated or fine-grained pictures may be just what was asked for.
     """
-    return next(filter(None, (_seen_in(rows, block) for block in BLOCKS)), None)
-
-
-def _seen_in(rows: Sequence[Row], block: int) -> Alarm | None:
-    """The same from the means of `block` rows each, counted from the last one."""
-    if len(rows) < WINDOW * block:
+    if len(rows) < LEAST:
         return None
-    totals = _blocks([row.total for row in rows], block)
-    rise = totals[-1] - totals[-WINDOW]
-    if _steadiness(totals[-WINDOW:]) < RISING or rise < SETTLED * (max(totals) - min(totals)):
-        return None
+    totals = [row.total for row in rows]
     for gauge in ("judge",) if "judge" in rows[-1].gauges else ("saturation", "energy"):
         values = [row.gauges[gauge] for row in rows]
-        curve = _blocks(values, block)
-        change, steady = curve[-1] - curve[-WINDOW], _steadiness(curve[-WINDOW:])
+        levels = [statistics.fmean(values[i : i + NEAR]) for i in range(len(rows) - NEAR + 1)]
         if gauge == "judge":
-            hacked = change <= -FALL and steady <= -STEADY
-            well = max(range(len(rows) - 1), key=lambda i: (values[i], i))
+            since = max(range(len(levels)), key=lambda i: (levels[i], i))
+            moved, enough = levels[since] - levels[-1], FALL
+            well = max(range(since, since + NEAR), key=lambda i: (values[i], i))
         else:
-            hacked = curve[-1] >= BEYOND and change >= BEYOND / 2 and steady >= STEADY
+            since, moved, enough = 0, levels[-1] - levels[0], BEYOND / 2 if levels[-1] >= BEYOND else float("inf")
             within = [i for i in range(len(rows) - 1) if values[i] < BEYOND / 2]
-            well = max(within, key=lambda i: (rows[i].total, i), default=0)
-        if hacked:
-            return Alarm(rows[-1].iteration, rows[well].iteration, gauge, change, rise)
+            well = max(within, key=lambda i: (totals[i], i), default=0)
+        rise = statistics.fmean(totals[-NEAR:]) - statistics.fmean(totals[since : since + NEAR])
+        doubt = JITTER * (1 + FEW / (len(rows) - 3))
+        if moved >= max(enough, doubt * jitter(values)) and rise > RISEN * jitter(totals):
+            return Alarm(rows[-1].iteration, rows[well].iteration, gauge, levels[-1] - levels[since], rise)
     return None
 
 
-def _blocks(values: Sequence[float], size: int) -> list[float]:
-    """Means of `size` values each, the last one at the end; what is left over at the beginning is left out."""
-    first = len(values) % size
-    return [statistics.fmean(values[i : i + size]) for i in range(first, len(values), size)]
-
-
-def _steadiness(curve: Sequence[float]) -> float:
-    """Student's t of the curve's differences: their mean in standard errors; infinite for a straight line, 0 for a flat one."""
-    steps = [b - a for a, b in zip(curve, curve[1:], strict=False)]
-    mean = statistics.fmean(steps)
-    error = math.sqrt(sum((step - mean) ** 2 for step in steps) / (len(steps) - 1) / len(steps))
-    if error <= 1e-9 * abs(mean):
-        return math.copysign(math.inf, mean) if mean else 0.0
-    return mean / error
+def jitter(curve: Sequence[float]) -> float:
+    """How far noise alone moves a curve: by its third largest second difference, so that neither a steady trend, nor one that
+    turns, nor a jump counts as noise."""
+    return sorted(abs(a - 2 * b + c) for a, b, c in zip(curve, curve[1:], curve[2:], strict=False))[-3] / 6**0.5
 
 
 class Watch:

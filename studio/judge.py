@@ -2,7 +2,8 @@
 
 Four gauges: the opinion of a held-out critic (`studio.critics.judge`), where its weights are there; how saturated the pictures
 are; how much high-frequency energy they have; and the drift from the untrained generator, which the trainer measures while it
-learns. What counts as much is measured on the untrained textures: their renders are the reference (`studio.alarm` decides).
+learns. They are told from the untrained textures on, in standard deviations: a critic's over held-out renders of all kinds, where
+it brings them along, everything else's over the untrained textures' own renders (`studio.alarm` decides what is much).
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ SIZE_PX, VIEWS, ELEVATION_DEG = 128, 4, 24.0
 LIGHT = "softbox"
 LEAST = {"score": 0.02, "quality": 0.25, "saturation": 0.08, "energy": 0.01}
 """A reference that happens to hold nearly equal pictures counts as spread at least so far: another prompt's would be."""
-OPINIONS = ("score", "quality")
-"""The two that make the judge's score: how well a render fits the prompt, and how undamaged it is."""
+QUALITY, BOTH = ("quality",), ("quality", "score")
+"""What makes the judge's score: how undamaged a render is; and how well it fits the prompt, where a reward claims to care. Other
+rewards may lead away from the prompt on purpose: to another palette, say."""
 
 
 class Views:
@@ -73,9 +75,9 @@ def _over(values: Tensor, surface: Tensor) -> Tensor:
 class Judge:
     """The gauges of one run, their reference and their history. Lives on the worker's thread only."""
 
-    def __init__(self, views: Views, eye: Eye | None, *, every: int) -> None:
+    def __init__(self, views: Views, eye: Eye | None, *, every: int, opinions: tuple[str, ...] = BOTH) -> None:
         """`eye`: the held-out critic, None where there is none; `every`: iterations from one evaluation to the next."""
-        self._views, self._eye = views, eye
+        self._views, self._eye, self._opinions = views, eye, opinions if eye else ()
         self.watch = Watch(every)
         self.alarms: list[Alarm] = []
         self.story: list[dict[str, float]] = []
@@ -90,7 +92,8 @@ class Judge:
         for name in seen[0]:
             values = torch.cat([one[name] for one in seen]).cpu().double()  # Apple's GPU has no float64
             self._mean[name] = float(values.mean())
-            self._spread[name] = max(float(values.std()), LEAST[name])
+            known = self._eye.spread.get(name) if self._eye is not None else None
+            self._spread[name] = known or max(float(values.std()), LEAST[name])
         self._prompt = prompt
 
     @property
@@ -110,7 +113,7 @@ class Judge:
         shown = {name: values[name] for name in ("saturation", "energy")}
         watched = {name: away[name] for name in ("saturation", "energy")}
         if self._eye is not None:
-            judged = sum(away[name] for name in OPINIONS) / len(OPINIONS)
+            judged = sum(away[name] for name in self._opinions) / len(self._opinions)
             shown, watched = {"judge": judged, **shown}, {"judge": judged, **watched}
         return shown, watched
 
@@ -134,7 +137,9 @@ class Judge:
         found = {"saturation": saturation(pictures, surface), "energy": energy(pictures, surface)}
         if self._eye is not None:
             with torch.no_grad():
-                found |= {"score": self._eye.score(pictures, prompt).float(), "quality": self._eye.quality(pictures).float()}
+                found["quality"] = self._eye.quality(pictures).float()
+                if "score" in self._opinions:
+                    found["score"] = self._eye.score(pictures, prompt).float()
         return found
 
     def state(self) -> dict[str, Any]:
@@ -151,7 +156,7 @@ class Judge:
         """Put such a state back, unless it is that of a judge with other eyes."""
         reference = state["reference"]
         self.alarms, self.story = [Alarm(**alarm) for alarm in state["alarms"]], [dict(row) for row in state["story"]]
-        if (OPINIONS[0] in reference["mean"]) == (self._eye is not None):
+        if {*self._opinions} <= {*reference["mean"]} and (QUALITY[0] in reference["mean"]) == (self._eye is not None):
             self.watch.restore(state["watch"])
             self._prompt, self._mean, self._spread = reference["prompt"], dict(reference["mean"]), dict(reference["spread"])
 

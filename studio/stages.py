@@ -15,7 +15,7 @@ from studio.camera import Camera
 from studio.config import Config
 from studio.errors import StudioError
 from studio.generators import Painter, Words
-from studio.judge import Judge, Views
+from studio.judge import BOTH, QUALITY, Judge, Views
 from studio.judge import eye as held_out_eye
 from studio.objective import Objective
 from studio.plug import shown
@@ -225,7 +225,8 @@ def judging(
     yield Progress("calling the judge", 0, 1)
     eye, why_not = held_out_eye(atlas.device)
     yield Progress("calling the judge", 1, 1, message=why_not)
-    judge = Judge(Views(mesh, atlas, rasterizer), eye, every=config.judge_every)
+    opinions = BOTH if any(w.reward.reads_prompt for w in config.rewards) else QUALITY
+    judge = Judge(Views(mesh, atlas, rasterizer), eye, every=config.judge_every, opinions=opinions)
     if resume is not None and resume.get("judge"):
         judge.restore(resume["judge"])
     return judge

@@ -8,7 +8,7 @@ held-out judge and picks share one loaded instance; the critic that judges must 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 from weakref import WeakValueDictionary
@@ -30,6 +30,8 @@ class Eye(ABC):
 
     px: int
     """Side of the pictures that its network sees; others are resized inside."""
+    spread: Mapping[str, float] = {}
+    """The standard deviation of each opinion over held-out renders of all kinds; empty where nobody has measured it."""
 
     @abstractmethod
     def words(self, prompt: str) -> Words:

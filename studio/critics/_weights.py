@@ -1,8 +1,12 @@
-"""A critic on disk (`size.json`, `vocabulary.txt`, fp16 `weights.safetensors`), and the eye that it becomes."""
+"""A critic on disk (`size.json`, `vocabulary.txt`, fp16 `weights.safetensors`), and the eye that it becomes.
+
+`spread.json`, where it has been measured, holds the standard deviation of each of its opinions.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from studio.errors import StudioError
 from studio.words import Vocabulary, Words
 
 REMEDY = "Reinstall patina-studio."
+SPREAD = "spread.json"
 
 
 def save(network: Network, words: tuple[str, ...], folder: Path) -> None:
@@ -38,6 +43,8 @@ def load(folder: Path) -> TwoTowers:
         sides: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in numbers.items()}
         size = Size(**sides)
         state = {name: t.float() for name, t in load_file(folder / "weights.safetensors").items()}
+        told = folder / SPREAD
+        spread = {k: float(v) for k, v in json.loads(told.read_text(encoding="utf-8")).items()} if told.is_file() else {}
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise StudioError(f"The weights of the critic '{folder.name}' cannot be read: {error}.", REMEDY) from error
     with torch.device("meta"):
@@ -45,14 +52,15 @@ def load(folder: Path) -> TwoTowers:
     if {n: t.shape for n, t in state.items()} != {n: t.shape for n, t in network.state_dict().items()}:
         raise StudioError(f"The weights of the critic '{folder.name}' are incomplete.", REMEDY)
     network.load_state_dict(state, assign=True)
-    return TwoTowers(network, vocabulary)
+    return TwoTowers(network, vocabulary, spread)
 
 
 class TwoTowers(Eye):
     """A `Network` and its words."""
 
-    def __init__(self, network: Network, vocabulary: Vocabulary) -> None:
+    def __init__(self, network: Network, vocabulary: Vocabulary, spread: Mapping[str, float] | None = None) -> None:
         self.network, self.vocabulary = network.eval().requires_grad_(False), vocabulary
+        self.spread = dict(spread or {})
         self.px = network.size.px
 
     def words(self, prompt: str) -> Words:

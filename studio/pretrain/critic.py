@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import json
 import math
 import os
 import time
@@ -212,6 +213,9 @@ def main(argv: list[str] | None = None) -> None:
     eyes = [_weights.load(folder) for folder in (Path(args.out) / args.which, args.evaluate)]
     for eye in eyes:
         eye.network.to(ranks.device)
+    spread = critic_report.spread(eyes[0], batches)
+    (Path(args.out) / args.which / _weights.SPREAD).write_text(json.dumps(spread) + "\n", encoding="utf-8")
+    print(f"spread of its opinions: {spread}")
     print(critic_report.measured(eyes[0], batches, rounds=8))
     print(critic_report.attacked(eyes[0], eyes[1], batches))
 

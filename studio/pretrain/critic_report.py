@@ -77,6 +77,15 @@ def measured(eye: TwoTowers, batches: Batches, *, rounds: int) -> str:
     )
 
 
+@torch.no_grad()
+def spread(eye: TwoTowers, batches: Batches) -> dict[str, float]:
+    """The standard deviation of each opinion over POOL held-out renders, each held against its own caption."""
+    rounds = rounds_of(batches, max(1, POOL // (AMONG * VIEWS)))
+    seen = [(s.caption, x) for samples, pictures, _ in rounds for s, x in zip(samples, pictures, strict=True)]
+    fit, good = (torch.cat(found) for found in ([eye.score(x, c) for c, x in seen], [eye.quality(x) for _, x in seen]))
+    return {"score": round(float(fit.std()), 4), "quality": round(float(good.std()), 4)}
+
+
 def attacked(eye: TwoTowers, judge: TwoTowers, batches: Batches, *, textures: int = 16) -> str:
     """The attack curve: pixel ascent on `eye` towards other captions, in z-scores over 512 held-out renders, as a table.
 

@@ -65,6 +65,8 @@ class Reward(ABC):
     """The score of several pictures is the mean of what each alone would score. Such a score is then shown `reward_chunk` of them
     at a time: `look.pictures()` gives that many or fewer, and the chunks' values and gradients are averaged by their numbers of
     pictures. It must not compare pictures with each other (a spread, a best one), nor normalise over them."""
+    reads_prompt: ClassVar[bool] = False
+    """Whether the prompt decides what is good. A judge of what the prompt asks for is only asked where a reward claims it."""
 
     def check(self, mesh: Mesh) -> None:  # noqa: B027 - most meshes can carry most rewards
         """Raises StudioError when no texture of this mesh can be scored, whatever its atlas. Quick: asked of every mesh that is

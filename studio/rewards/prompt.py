@@ -26,6 +26,7 @@ class Prompt(Reward):
     description = "Makes the pictures fit the prompt, as a critic sees it that was taught with the generator."
     sees = "pictures"
     averages = True
+    reads_prompt = True
 
     critic: str = knob("patina", "Who scores: the bundled critic, or one whose files you have.", choices=CRITICS)
     path: str = knob("", "Folder with the files of a critic that does not come with the studio; nothing is downloaded.")
