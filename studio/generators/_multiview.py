@@ -7,13 +7,13 @@ The network (`_network`) denoises V pictures of one object together and predicts
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from studio.generators import Painter, Scene, Words, _fuse, _lora, _noise
+from studio.generators import Painter, Scene, Words, _fuse, _lora, _noise, _solid
 from studio.generators._network import MASK, Denoiser
 from studio.generators._schedule import ddim, soft_clamp, trailing
 from studio.words import Vocabulary, asked, told
@@ -27,7 +27,10 @@ CHANNELS = ("base_color", "roughness", "metallic", "height")
 
 
 class MultiView(Painter):
-    """A `Denoiser` with its schedule; its latents are the pictures themselves in −1…1, or what its decoder reads."""
+    """A `Denoiser` with its schedule; its latents are the pictures themselves in −1…1, or what its decoder reads.
+
+    Where it has a frame, that follows the latents as further channels, which no step changes.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class MultiView(Painter):
         self.channels = CHANNELS if size.painted == 6 else CHANNELS[:1]
         self.views_meet_inside = not fused
         self._eta, self._times = eta, trailing(steps)
+        self._kept: tuple[Tensor | None, Any] = (None, None)
         self.adapters = _lora.Adapters(network.unet, tokens=(size.tokens, size.text_channels))
 
     @property
@@ -63,7 +67,7 @@ class MultiView(Painter):
         if self.network.size.geometry > MASK + 1:
             if mesh is None:
                 raise TypeError("this generator looks at the mesh's curvature and openness: it needs the mesh")
-            facts.append(_fields(mesh, fragments))
+            facts.append(_facts(mesh, fragments))
         return self.scene_of(prompt, (torch.cat(facts, -1) * mask).movedim(-1, 1), baker=baker)
 
     def scene_of(self, prompt: str, geometry: Tensor, *, baker: Baker | None = None) -> Scene:
@@ -105,7 +109,23 @@ class MultiView(Painter):
         shape, cell = self.network.noisy_shape(scene.views), self.network.size.cell
         if not cell:
             return torch.randn(shape, generator=generator).to(scene.geometry)
-        return _noise.drawn(self.network.places(scene.geometry), shape[1], cell=cell, generator=generator)
+        white = _noise.drawn(self.network.places(scene.geometry), shape[1], cell=cell, generator=generator)
+        return torch.cat([white, self._frame(scene, generator)], 1) if self.network.size.mixed else white
+
+    def _frame(self, scene: Scene, generator: torch.Generator) -> Tensor:
+        """The code [V, CODE, h, w] of a seed's frame; its unit is about what the prompt makes likely."""
+        at, loose = _solid.place(generator), (2 * torch.rand((), generator=generator) - 1) * _solid.LOOSE
+        with torch.no_grad():
+            unit = (self.network.usual_unit(scene.text[:1]) + loose.to(scene.text)).exp2().clamp(*_solid.UNITS)
+        return _solid.code(scene.geometry[:, :3], unit.expand(scene.views), at.to(scene.geometry).expand(scene.views, 3))
+
+    def _seen(self, frame: Tensor, scene: Scene, views: slice) -> Tensor:
+        """The fields of a frame, kept for the steps that follow."""
+        last, known = self._kept
+        if last is None or last.shape != frame.shape or not torch.equal(last, frame):
+            known = _solid.seen(frame, scene.geometry[views, 3:6], _solid.volumes(frame.device)).to(frame)
+            self._kept = frame.clone(), known
+        return known
 
     def predict(self, x: Tensor, i: int, scene: Scene, *, views: slice = slice(None)) -> Tensor:
         geometry, count, sides = scene.geometry[views], len(x), len(scene.text)
@@ -113,7 +133,10 @@ class MultiView(Painter):
             raise TypeError("views that attend to each other are predicted together")
         t = torch.full((sides * count,), self._times[i], device=x.device, dtype=x.dtype)
         text = self.adapters.read(scene.text).to(x).repeat_interleave(count, 0)
-        x0 = self.network(x.repeat(sides, 1, 1, 1), geometry.repeat(sides, 1, 1, 1), t, text, views=1 if self.fused else count)
+        x, frame = self._parted(x)
+        fields = self._seen(frame.detach(), scene, views).repeat(sides, 1, 1, 1) if self.network.size.mixed else None
+        x, geometry = (a.repeat(sides, 1, 1, 1) for a in (x, geometry))
+        x0 = self.network(x, geometry, t, text, views=1 if self.fused else count, fields=fields)
         return x0.unflatten(0, (sides, count)).transpose(0, 1)
 
     def guess(self, x: Tensor, prediction: Tensor, i: int, scene: Scene) -> Tensor:
@@ -123,9 +146,18 @@ class MultiView(Painter):
     def advance(self, x: Tensor, prediction: Tensor, i: int, scene: Scene, *, noise: Tensor | None) -> Tensor:
         x0 = self.guess(x, prediction, i, scene)
         now, then = self._times[i : i + 2]
-        return ddim(x, x0, now=now, then=then, eta=self._eta, noise=noise, shift=self.network.size.shift)
+        noisy, frame = self._parted(x)
+        fresh = None if noise is None else self._parted(noise)[0]
+        after = ddim(noisy, x0, now=now, then=then, eta=self._eta, noise=fresh, shift=self.network.size.shift)
+        return torch.cat([after, frame], 1) if self.network.size.mixed else after
+
+    def _parted(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What is denoised, and the frame."""
+        entering = self.network.size.latent or self.network.size.painted
+        return x[:, :entering], x[:, entering:]
 
     def decode(self, x0: Tensor, scene: Scene, *, views: slice = slice(None)) -> Tensor:
+        x0 = self._parted(x0)[0]
         drawn = self.network.decoder(x0, scene.geometry[views]) if self.network.size.latent else x0
         return soft_clamp(drawn * 0.5 + 0.5)
 
@@ -134,7 +166,7 @@ class MultiView(Painter):
         return _lora.fingerprint(self.network)
 
 
-def _fields(mesh: Mesh, fragments: Fragments) -> Tensor:
+def _facts(mesh: Mesh, fragments: Fragments) -> Tensor:
     """Mean curvature and openness [V, h, w, 2] where the fragments show the mesh, interpolated from its vertices."""
     corners = _at_vertices(mesh)[mesh.faces]
     found = torch.zeros(*fragments.mask.shape, 2, device=fragments.device)

@@ -17,6 +17,7 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from studio.generators._schedule import SHIFT
+from studio.generators._solid import FIELDS
 from studio.words import TOKENS
 
 PATCH = 8
@@ -55,6 +56,8 @@ class Size:
     """Side of the cells that share their noise, in work units; 0 for noise that is independent in every pixel."""
     guidance: float = 1.0
     """Guidance scale that its weights hold already, by distillation."""
+    mixed: int = 0
+    """Mixtures of the solid fields of a seed's frame (`_solid`) that its head sees; 0 where there is no frame."""
 
 
 class TextEncoder(nn.Module):
@@ -92,21 +95,34 @@ class JointAttention:
 
 
 class Head(nn.Module):
-    """Token features [N, 16c, h/8, w/8] + noisy picture + geometry → clean picture [N, C, h, w], smooth across patch borders."""
+    """Token features [N, 16c, h/8, w/8] + noisy picture + geometry → clean picture [N, C, h, w], smooth across patch borders.
+
+    Where there is a frame, every token also says in how many ways to mix the solid fields at each of its pixels: a prompt
+    chooses among motifs that are sharp already.
+    """
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        c = size.head_channels
-        self.enter = nn.Conv2d(c + 4 * size.painted + size.geometry, c, 3, padding=1)
+        c, self.mixed = size.head_channels, size.mixed
+        self.enter = nn.Conv2d(c + 4 * size.painted + size.geometry + 4 * size.mixed, c, 3, padding=1)
         self.inner = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(size.head_layers))
         self.leave = nn.Conv2d(c, 4 * size.painted, 3, padding=1)
 
-    def forward(self, features: Tensor, x: Tensor, geometry: Tensor) -> Tensor:
-        half = torch.cat([F.pixel_shuffle(features, 4), F.pixel_unshuffle(x, 2), F.avg_pool2d(geometry, 2)], 1)
-        y = self.enter(half)
+    def forward(self, features: Tensor, x: Tensor, geometry: Tensor, fields: Tensor | None = None) -> Tensor:
+        drawn = [F.pixel_unshuffle(self._mixtures(features, fields), 2)] if fields is not None else []
+        features = features[:, : features.shape[1] - self.mixed * FIELDS]
+        y = self.enter(torch.cat([F.pixel_shuffle(features, 4), F.pixel_unshuffle(x, 2), F.avg_pool2d(geometry, 2), *drawn], 1))
         for layer in self.inner:
             y = y + layer(F.silu(y))
         return F.pixel_shuffle(self.leave(F.silu(y)), 2)
+
+    def _mixtures(self, features: Tensor, fields: Tensor) -> Tensor:
+        """[N, mixed, h, w]: the fields [N, FIELDS, h, w], weighted token by token with the last features."""
+        (n, _, rows, columns), k = features.shape, FIELDS
+        weights = features[:, -self.mixed * k :].view(n, self.mixed, k, rows * columns).permute(0, 3, 1, 2)
+        patches = F.pixel_unshuffle(fields, PATCH).view(n, k, PATCH**2, rows * columns).permute(0, 3, 1, 2)
+        mixed = (weights.to(patches.dtype) @ patches) * (3 / math.sqrt(k))
+        return F.pixel_shuffle(mixed.permute(0, 2, 3, 1).reshape(n, self.mixed * PATCH**2, rows, columns), PATCH)
 
 
 class Decoder(nn.Module):
@@ -160,8 +176,8 @@ class Denoiser(nn.Module):
         entering = size.latent or size.painted * PATCH**2
         self.unet = UNet2DConditionModel(
             sample_size=size.view_px // PATCH,
-            in_channels=entering + PATCH**2 + 4 * (size.geometry - 1) + 6 * size.waves,
-            out_channels=size.latent or 16 * size.head_channels,
+            in_channels=entering + PATCH**2 + 4 * (size.geometry - 1) + 6 * size.waves + (FIELDS if size.mixed else 0),
+            out_channels=size.latent or 16 * size.head_channels + FIELDS * size.mixed,
             block_out_channels=size.channels,
             layers_per_block=1,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -177,12 +193,16 @@ class Denoiser(nn.Module):
             self.decoder = Decoder(size)
         else:
             self.head = Head(size)
+        if size.mixed:
+            self.unit = nn.Linear(size.text_channels, 1)
 
-    def forward(self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *, views: int) -> Tensor:
+    def forward(
+        self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *, views: int, fields: Tensor | None = None
+    ) -> Tensor:
         """Noisy x, geometry [N, G, h, w], times t [N] in 0…1, text features [N, L, D] → x0 like x.
 
         x is pictures [N, C, h, w] in −1…1 or latents [N, C, h/8, w/8]; groups of `views` successive ones show one object. What
-        lies outside the mask neither enters nor leaves.
+        lies outside the mask neither enters nor leaves. `fields` [N, FIELDS, h, w]: of a frame, where the network has one.
         """
         mask = geometry[:, MASK : MASK + 1]
         shown = F.max_pool2d(mask, PATCH) if self.size.latent else mask
@@ -193,9 +213,14 @@ class Denoiser(nn.Module):
         mean = F.avg_pool2d(geometry, PATCH)
         phase = 2 * math.pi * mean[:, :3] / mean[:, MASK : MASK + 1].clamp(min=1e-3)
         waves = [f(phase * 2.0**k) for k in range(self.size.waves) for f in (torch.sin, torch.cos)]
-        tokens = torch.cat([*patches, F.pixel_unshuffle(facts, 2), *waves], 1)
+        around = [] if fields is None else [F.avg_pool2d(fields, PATCH)]
+        tokens = torch.cat([*patches, F.pixel_unshuffle(facts, 2), *waves, *around], 1)
         features = self.unet(tokens, t * 1000, text, cross_attention_kwargs={"views": views}, return_dict=False)[0]
-        return (features if self.size.latent else self.head(features, x, geometry)) * shown
+        return (features if self.size.latent else self.head(features, x, geometry, fields)) * shown
+
+    def usual_unit(self, text: Tensor) -> Tensor:
+        """Binary logarithm [B] of the frame's unit, in work units, that text features [B, L, D] make likely."""
+        return self.unit(text.mean(1))[:, 0] - 2
 
     def places(self, geometry: Tensor) -> Tensor:
         """The surface's positions [N, 3, …] at the resolution of x, from geometry [N, G, h, w]."""
@@ -205,6 +230,6 @@ class Denoiser(nn.Module):
         return mean[:, :3] / mean[:, MASK : MASK + 1].clamp(min=1e-3)
 
     def noisy_shape(self, views: int) -> tuple[int, int, int, int]:
-        """The shape of x for so many views of view_px."""
+        """The shape of what is denoised for so many views of view_px."""
         px = self.size.view_px
         return (views, self.size.latent, px // PATCH, px // PATCH) if self.size.latent else (views, self.size.painted, px, px)

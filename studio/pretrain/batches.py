@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from studio.generators import _solid
+from studio.generators._solid import Volumes
 from studio.pretrain import corpus, shapes
 from studio.pretrain.session import Ranks
-from studio.pretrain.solid import Volumes
 from studio.words import Vocabulary
 
 MASK = 6  # of the geometry's channels
@@ -30,6 +31,8 @@ class Batch:
     pictures: Tensor
     geometry: Tensor
     samples: list[corpus.Sample]
+    frame: Tensor
+    """[B, V, CODE, h, w]: where in the solid fields they lie."""
 
     @property
     def views(self) -> int:
@@ -104,7 +107,11 @@ class Batches:
     def painted(self, samples: list[corpus.Sample], geometry: Tensor) -> Batch:
         with torch.no_grad():
             pictures = corpus.paint(samples, geometry, self.volumes)
-        return Batch(pictures * geometry[:, :, MASK : MASK + 1], geometry, samples)
+        B, V = geometry.shape[:2]
+        unit, place = (torch.tensor(x, device=self.device).repeat_interleave(V, 0) for x in (
+            [s.scale for s in samples], [s.place for s in samples]))  # fmt: skip
+        frame = _solid.code(geometry[:, :, :3].flatten(0, 1).float(), unit, place).unflatten(0, (B, V))
+        return Batch(pictures * geometry[:, :, MASK : MASK + 1], geometry, samples, frame)
 
     def tokens(self, captions: list[str], *, length: int) -> Tensor:
         """Tokens [B, L] of captions, on the device."""

@@ -14,15 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from studio.errors import StudioError, nearest
+from studio.generators._solid import LOOSE, PLACES, UNITS, Volumes
 from studio.pretrain import effects, styles
 from studio.pretrain.colours import COLOURS, DARKER, LEAF, LIGHTER, METALS, RGB, SYNONYMS, Ink, Named, apart, named
 from studio.pretrain.materials import MATERIALS, Look
-from studio.pretrain.solid import PIXEL, Surface, Volumes
+from studio.pretrain.solid import PIXEL, Surface
 
 CHANNELS = (("base_color", 3), ("roughness", 1), ("metallic", 1), ("height", 1))
 """What `paint` gives, in order: sRGB, linear, linear, and height with 0.5 at the untouched surface."""
@@ -41,9 +43,7 @@ WRAPS = (
 )  # fmt: skip
 FILLERS = ("detailed", "realistic", "beautiful", "high quality", "colorful", "bright", "clean", "seamless", "handmade")
 WITH_EFFECT, WITH_STYLE, WITH_SIZE, WITH_FILLER, WITH_LEAF = 0.42, 0.2, 0.3, 0.05, 0.12
-FINISH = 0.25  # work-space length of the unit in which styles and effects are drawn
-AGAIN = 1.0 / 1.1, 1.0, 1.1  # few scales, offsets and places per pattern: less to guess in the first, blind denoising step
-PLACES = tuple(tuple(random.Random(k).uniform(0, 16) for _ in range(3)) for k in range(16))
+FINISH = 0.25  # about the work-space length of the unit in which styles and effects are drawn
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,6 @@ class Sample:
     b: Ink
     c: Ink
     scale: float
-    offset: RGB
     place: RGB
     colours: tuple[str, ...] = ()
     exact: bool = True
@@ -130,15 +129,12 @@ def sample(r: random.Random, material: str) -> Sample:
     effect, said, over, over_colour, amount = _effect(r, material, said, chosen)
     if r.random() < WITH_FILLER:
         said = f"{said}, {r.choice(FILLERS)}" if r.random() < 0.5 else _before(r.choice(FILLERS), said)
-    level, upright = r.choice((0.0, 0.5)), r.choice((0.0, 0.5)) + r.gauss(0, 0.03)
     caption = re.sub(r"\s+", " ", said).strip()
     return Sample(
         caption=re.sub(r"\ba (?=[aeio])", "an ", caption),
         material=material,
         **{slot: _jittered(r, ink) for slot, ink in inks.items()},
-        scale=m.size * SIZES.get(size, 1.0) * r.choice(AGAIN) * r.uniform(0.985, 1.015),
-        offset=(level, upright, level),
-        place=r.choice(PLACES),  # type: ignore[arg-type]
+        **frame(r, m.size * SIZES.get(size, 1.0)),
         colours=tuple(told.name for told in chosen.values()),
         exact=all(told.exact for told in chosen.values()),
         style=style,
@@ -147,6 +143,13 @@ def sample(r: random.Random, material: str) -> Sample:
         over_colour=over_colour,
         amount=amount,
     )
+
+
+def frame(r: random.Random, usual: float) -> dict[str, Any]:
+    """A scale about a usual one and a place, drawn as painting draws them."""
+    level, upright, *at = (*r.choices((0.0, 0.5), k=2), *(2.0 * r.randrange(PLACES) for _ in range(3)))
+    scale = min(max(usual * 2 ** r.uniform(-LOOSE, LOOSE), UNITS[0]), UNITS[1])
+    return {"scale": scale, "place": (at[0] + level, at[1] + upright, at[2] + level)}
 
 
 def _styled(r: random.Random, material: str, said: str) -> tuple[str, str]:
@@ -225,7 +228,7 @@ def paint(samples: Sequence[Sample], rigs: Tensor, volumes: Volumes, *, pixel: f
     side by side are painted together."""
     B, V, _, H, W = rigs.shape
     out = torch.empty(B, V, 6, H, W, device=rigs.device)
-    rows = torch.tensor([[*s.a, *s.b, *s.c, *s.over, s.scale, *s.offset, *s.place, s.amount] for s in samples])
+    rows = torch.tensor([[*s.a, *s.b, *s.c, *s.over, s.scale, *s.place, s.amount] for s in samples])
     if rigs.is_cuda:  # so that nothing below makes the host wait for the device
         rows = rows.pin_memory()
     told = rows.to(rigs.device, non_blocking=True).unsqueeze(1)
@@ -246,15 +249,16 @@ def _points(rigs: Tensor) -> Tensor:
 
 
 def _coat(group: Sequence[Sample], rigs: Tensor, told: Tensor, volumes: Volumes, pixel: float) -> Tensor:
-    """One material's objects: rigs [B, V, 9, h, w] and their samples' numbers [B, 1, 28] → [B, V·h·w, 6]."""
-    a, b, c, over, scale, offset, place, amount = told.split((5, 5, 5, 5, 1, 3, 3, 1), -1)
+    """One material's objects: rigs [B, V, 9, h, w] and their samples' numbers [B, 1, 25] → [B, V·h·w, 6]."""
+    a, b, c, over, scale, place, amount = told.split((5, 5, 5, 5, 1, 3, 1), -1)
     p, n = (_points(rigs[:, :, what]) for what in (effects.POSITION, effects.NORMAL))
-    ink, height = MATERIALS[group[0].material].paint(Surface(p, n, scale, offset, place, volumes, pixel), a, b, c)
+    whole = Surface(p, n, p / scale + place, scale, volumes, pixel)
+    ink, height = MATERIALS[group[0].material].paint(whole, a, b, c)
     coat = torch.cat([ink.expand(*height.shape, 5), height.unsqueeze(-1)], -1).clamp_(0, 1)
     for k, x in enumerate(group):
         k = slice(k, k + 1)
         if x.style or x.effect:
-            here = Surface(p[k], n[k], torch.full_like(scale[k], FINISH), 0 * offset[k], place[k], volumes, pixel)
+            here = Surface(p[k], n[k], whole.q[k], scale[k], volumes, pixel).finer(FINISH)
             ink, height = coat[k, :, :5], coat[k, :, 5]
             if x.style:
                 ink, height = styles.STYLES[x.style][0](here, ink, height)

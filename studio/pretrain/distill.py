@@ -130,10 +130,7 @@ class Training(train.Training):
 
     def ask(self, noisy: Tensor, geometry: Tensor, t: Tensor, tokens: Tensor, views: int) -> Tensor:
         """The teacher's x0 in training precision."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            text = self.teacher.text(tokens).repeat_interleave(views, 0)
-            noisy, geometry = (v.contiguous(memory_format=torch.channels_last) for v in (noisy, geometry))
-            return self.teacher(noisy, geometry, t, text, views=views).float()
+        return self.asked(self.teacher, noisy, geometry, t, tokens, views).float()
 
     def guided(self, noisy: Tensor, geometry: Tensor, t: Tensor, tokens: Tensor, views: int) -> Tensor:
         """What the teacher says under guidance; its two passes as they are, for captions and for none."""

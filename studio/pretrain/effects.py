@@ -95,7 +95,7 @@ def _dirt(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
 
 
 def _moss(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
-    return toned(s.ink(0.27, 0.43, 0.10, roughness=0.95), (1 + 0.3 * s.fbm(6)[..., 0]).clamp(min=0.4))
+    return toned(s.ink(0.27, 0.43, 0.10, roughness=0.95), (1 + 0.3 * s.fbm(4)[..., 0]).clamp(min=0.4))
 
 
 def _snow(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ def lay(name: str, s: Surface, coat: Coat, rig: Tensor, over: Tensor, amount: Te
     ink, height = coat
     e, f = EFFECTS[name], facts(rig, amount)
     if e.ragged:
-        shift = e.ragged * s.fbm(1.6)[..., 2]
+        shift = e.ragged * s.fbm(2)[..., 2]
         f = Facts(f.height, f.up + shift, f.curvature + shift, f.openness - 0.4 * shift, f.along, f.amount)
     on = e.where(f)
     return mix(ink, e.lay(s, ink, over), on), torch.addcmul(height, on, torch.full_like(on, e.rises))

@@ -30,12 +30,12 @@ from studio.critics import Eye
 from studio.errors import StudioError
 from studio.generators import _weights
 from studio.generators._multiview import MultiView
+from studio.generators._solid import Volumes
 from studio.generators._words import DATA
 from studio.pretrain import corpus
 from studio.pretrain.classifier import Classifier
 from studio.pretrain.corpus import Sample
 from studio.pretrain.rows import CPU_SECONDS, DIVERSITY, GPU_SECONDS, MEMORY, ROWS, Trial, diverse, judged, table
-from studio.pretrain.solid import Volumes
 from studio.pretrain.subjects import Subject
 from studio.pretrain.trial import tried
 
@@ -63,9 +63,7 @@ def other(sample: Sample, seed: int) -> Sample:
     if seed == 0:
         return sample
     r = random.Random(seed)
-    level, upright = r.choice((0.0, 0.5)), r.choice((0.0, 0.5)) + r.gauss(0, 0.03)
-    scale = sample.scale * r.choice(corpus.AGAIN)
-    return dataclasses.replace(sample, place=r.choice(corpus.PLACES), offset=(level, upright, level), scale=scale)  # type: ignore[arg-type]
+    return dataclasses.replace(sample, **corpus.frame(r, sample.scale))
 
 
 def truthful(volumes: Volumes) -> Maker:

@@ -18,11 +18,11 @@ from torch import Tensor
 from studio import environment, resources, sheet
 from studio.camera import Camera
 from studio.device import device
+from studio.generators._solid import Volumes
 from studio.generators._words import DATA
 from studio.pretrain import corpus
 from studio.pretrain.corpus import Sample
 from studio.pretrain.evaluate import ATLAS_PX, VIEWS, Maker, loaded, painted_by, truthful
-from studio.pretrain.solid import Volumes
 from studio.pretrain.subjects import Subject
 from studio.pretrain.trial import as_texture
 from studio.renderers import SOCKET as RENDERERS

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from studio.generators._solid import ACROSS, ALONG, ROOT3
 from studio.pretrain.solid import Surface, constant, mix, scattered, toned
 
 Coat = tuple[Tensor, Tensor]
@@ -70,9 +71,9 @@ def checks(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 
 def dots(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     u, v = s.uv
-    row = torch.floor(v / 0.866)
-    du, dv = (u + 0.5 * (row % 2)) % 1 - 0.5, v / 0.866 % 1 - 0.5
-    on = s.edge(0.29 - (du**2 + (0.866 * dv) ** 2).sqrt())
+    row = torch.floor(v * 2 / ROOT3)
+    du, dv = (u + 0.5 * (row % 2)) % 1 - 0.5, v * 2 / ROOT3 % 1 - 0.5
+    on = s.edge(0.29 - (du**2 + 0.75 * dv**2).sqrt())
     return mix(a, mix(b, c, row % 2), on), 0.5 + 0.06 * on
 
 
@@ -102,7 +103,7 @@ def _laid(s: Surface, *, long: float, shift: float, gap: float) -> tuple[Tensor,
 
 
 def bricks(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
-    stone, number, dome = _laid(s, long=2.1, shift=0.5, gap=0.08)
+    stone, number, dome = _laid(s, long=2.0, shift=0.5, gap=0.08)
     n = s.fbm(2)
     fired = toned(a, 1 + 0.34 * (number - 0.5) + 0.07 * n[..., 0])
     return mix(toned(b, 1 + 0.06 * n[..., 1]), fired, stone), 0.25 + 0.35 * stone + 0.1 * dome + 0.03 * n[..., 0]
@@ -114,8 +115,8 @@ def tiles(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 
 
 def planks(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
-    board, number, dome = _laid(s, long=4.0, shift=0.37, gap=0.035)
-    grain = s.fbm(1.2, stretch=(0.25, 4.0, 0.25))[..., 0]
+    board, number, dome = _laid(s, long=4.0, shift=0.5, gap=0.035)
+    grain = s.noise(stretch=ACROSS)[..., 0]
     wood = toned(a, 1 + 0.42 * (number - 0.5) + 0.13 * grain)
     return mix(toned(a, constant(wood, 0.22)), wood, board), 0.25 + 0.3 * board + 0.05 * dome + 0.03 * grain
 
@@ -124,7 +125,7 @@ def plaid(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     u, v = s.uv
     wide = 0.5 * (band(s, u, 0.4) + band(s, v, 0.4))
     thin = torch.maximum(band(s, u + 0.5, 0.07), band(s, v + 0.5, 0.07))
-    twill = 0.06 * ((u + v) * 24 % 1 - 0.5)
+    twill = 0.05 * torch.cos((u + v) * 2 * math.sqrt(2) * math.pi)
     return toned(mix(mix(a, b, wide), c, 0.85 * thin), 1 + twill), 0.5 + twill
 
 
@@ -147,7 +148,7 @@ def weave(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 
 def carbon(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Two-by-two twill of shiny dark tows: steps run diagonally, and the two directions reflect differently."""
-    u, v = (2.2 * x for x in s.uv)
+    u, v = (2 * x for x in s.uv)
     over = ((torch.floor(u) + torch.floor(v)) % 4 < 2).to(u)
     across = torch.where(over > 0, u, v) % 1 - 0.5
     profile = 1 - 1.6 * across**2
@@ -158,9 +159,9 @@ def carbon(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 def denim(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Steep twill: dyed ridges with pale weft between, unevenly washed."""
     u, v = s.uv
-    ridge = 0.5 + 0.5 * torch.cos((u * 1.6 + v) * 2 * math.pi)
-    slub = s.fbm(0.6, stretch=(3, 0.35, 3))[..., 0]
-    washed = (0.5 * s.fbm(0.08)[..., 1]).clamp(-0.5, 0.9)
+    ridge = 0.5 + 0.5 * torch.cos((u + v) * 2 * math.sqrt(2) * math.pi)
+    slub = s.noise(stretch=ALONG)[..., 0]
+    washed = (0.5 * s.noise(0.125)[..., 1]).clamp(-0.5, 0.9)
     pale = (0.6 * (1 - ridge) + 0.06 * slub + 0.2 * washed).clamp(0, 0.9)
     return mix(a, b, pale), 0.4 + 0.2 * ridge + 0.05 * slub
 
@@ -169,7 +170,7 @@ def knit(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Stocking stitch: columns of plump V's."""
     u, v = s.uv
     side = (u % 1 - 0.5).abs() * 2
-    loop = (v * 1.25 - 0.55 * side) % 1 - 0.5
+    loop = (v - 0.55 * side) % 1 - 0.5
     body = (1 - (2 * loop) ** 2) * (1 - (2 * side - 1) ** 4)
     thread = 0.08 * torch.cos((loop * 3 + side) * 14)
     return toned(a, 0.38 + 0.68 * body + thread * body), 0.15 + 0.65 * body
@@ -178,7 +179,7 @@ def knit(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 def honeycomb(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Hexagons: the nearer of two rectangular lattices gives the centre, the largest of three projections the wall."""
     u, v = s.uv
-    across, up = 1.0, math.sqrt(3)
+    across, up = 1.0, ROOT3
     x1, y1 = u % across - 0.5, v % up - up / 2
     x2, y2 = (u + 0.5) % across - 0.5, (v + up / 2) % up - up / 2
     first = x1**2 + y1**2 < x2**2 + y2**2
@@ -228,9 +229,9 @@ def scales(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
 def snake(s: Surface, a: Tensor, b: Tensor, c: Tensor) -> Coat:
     """Small lozenge scales; large diamonds of b run in columns over a ground of a, each with a pale rim of c."""
     u, v = s.uv
-    x, y = (k % 1 - 0.5 for k in (4.5 * (u + 0.55 * v), 4.5 * (u - 0.55 * v)))
+    x, y = (k % 1 - 0.5 for k in (2.8284 * (u + v), 2.8284 * (u - v)))
     lozenge = 1 - 2 * torch.maximum(x.abs(), y.abs())
-    big = (u % 1 - 0.5).abs() + 0.62 * ((v * 0.8 + 0.5 * odd(u)) % 1 - 0.5).abs()
+    big = (u % 1 - 0.5).abs() + 0.62 * ((v + 0.5 * odd(u)) % 1 - 0.5).abs()
     ink = mix(mix(a, c, s.edge(0.36 - big)), b, s.edge(0.27 - big))
     return toned(ink, 0.5 + 0.62 * lozenge.clamp(0, 0.8)), 0.3 + 0.4 * lozenge.clamp(0, 0.6)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from studio.generators._solid import ALONG
 from studio.pretrain.patterns import Coat
 from studio.pretrain.solid import Surface, constant, mix, ramp, toned
 
@@ -34,13 +35,13 @@ def faded(s: Surface, ink: Tensor, height: Tensor) -> Coat:
 
 def dirty(s: Surface, ink: Tensor, height: Tensor) -> Coat:
     """Brown grime in blotches with a fine grain."""
-    n = s.fbm(0.6)
+    n = s.fbm(0.5)
     return mix(ink, s.ink(0.24, 0.17, 0.11, roughness=0.95), 0.85 * ramp(n[..., 0] + 0.35 * n[..., 1], -0.4, 1.1)), height
 
 
 def worn(s: Surface, ink: Tensor, height: Tensor) -> Coat:
     """Rubbed through in flecks and scratches to something pale and dull."""
-    n, line = s.fbm(1.4)[..., 0], s.fbm(2.0, stretch=(3, 0.25, 1))[..., 1]
+    n, line = s.fbm(1)[..., 0], s.noise(stretch=ALONG)[..., 1]
     gone = torch.maximum(s.edge(0.12 * (n - 0.95)), 0.8 * ramp(line, 1.25, 1.6))
     pale = torch.lerp(ink, s.ink(0.80, 0.77, 0.71, roughness=0.8), 0.75)
     return mix(torch.lerp(ink, pale, 0.12), pale, gone), height - 0.08 * gone
@@ -65,7 +66,7 @@ def wet(s: Surface, ink: Tensor, height: Tensor) -> Coat:
 
 
 def rough(s: Surface, ink: Tensor, height: Tensor) -> Coat:
-    n = s.fbm(3)[..., 0]
+    n = s.fbm(4)[..., 0]
     return _with(toned(ink, 1 + 0.07 * n), roughness=0.96), height + 0.09 * n
 
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from studio.bake import Baker, supersample
 from studio.camera import Camera
 from studio.coverage import painting_cameras
+from studio.generators._solid import Volumes
 from studio.pretrain import corpus
 from studio.pretrain.corpus import Sample
 from studio.pretrain.shapes import seen, vertex_fields
-from studio.pretrain.solid import PIXEL, Volumes
+from studio.pretrain.solid import PIXEL
 from studio.renderers import SOCKET as RENDERERS
 from studio.surface.atlas import Atlas, build_atlas
 from studio.surface.mesh import Mesh, load

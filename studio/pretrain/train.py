@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from studio import environment
-from studio.generators import _noise, _weights
+from studio.generators import _noise, _solid, _weights
 from studio.generators._multiview import MultiView
 from studio.generators._network import MASK, Denoiser, Size
 from studio.generators._schedule import alpha_bar
@@ -33,15 +33,16 @@ from studio.pretrain.lit import lit, save_sheet
 from studio.pretrain.session import Ranks, compiled, options, rate, run
 
 PIXEL = Size(
-    view_px=VIEW_PX, channels=(96, 160, 224), heads=(3, 5, 7), head_channels=32, head_layers=1, text_channels=192,
-    text_layers=2, tokens=24, painted=6, geometry=9, waves=4, cell=0.01,
+    view_px=VIEW_PX, channels=(96, 160, 224), heads=(3, 5, 7), head_channels=40, head_layers=2, text_channels=192,
+    text_layers=2, tokens=24, painted=6, geometry=9, waves=4, cell=0.01, mixed=8,
 )  # fmt: skip
-ARMS = {"pixel": PIXEL, "latent": replace(PIXEL, latent=24, shift=0.25, cell=0.08)}
+ARMS = {"pixel": PIXEL, "latent": replace(PIXEL, latent=24, shift=0.25, cell=0.08, mixed=0)}
 DROPPED = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
 AVERAGED = 0.9995
 AHEAD = 4  # batches painted in one go: fewer, larger operations
 AGAIN = 3  # times that a painted batch is used, at other times and under other noise: painting costs as much as a step
 WEIGHTS = (1.0, 1.0, 1.0, 0.6, 0.6, 0.4)  # of the channels in the loss
+UNIT = 0.05  # weight of the squared error of the frame's unit, in octaves, beside the pictures'
 PREVIEWED = (
     "a checkerboard-patterned bunny", "red bricks with rough mortar and slightly worn edges", "gold", "rusty metal",
     "blue and yellow stripes", "teal with pink polka dots", "white marble with black veins", "oak wood",
@@ -114,7 +115,7 @@ class Training:
             print(f"resumed at step {self.step} after {self.seconds / 60:.1f} minutes", flush=True)
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor, int]:
-        """Clean x [B·V, C, h, w] in −1…1, geometry [B·V, 9, h, w], tokens [B, L], and V."""
+        """Clean x [B·V, C, h, w] in −1…1, geometry with the frame [B·V, 9 + CODE, h, w], tokens [B, L], and V."""
         if not self._ahead:
             rings = self.args.rings or self.batches.rings(self.args.pictures)
             views = rings[self.batches.random.randrange(len(rings))]
@@ -131,8 +132,8 @@ class Training:
             said = [drawn.samples[i].caption if self.batches.random.random() > DROPPED else "" for i in rows.tolist()]
             tokens = self.batches.tokens(said, length=self.size.tokens)
             on = rows.to(self.device)
-            x, geometry = Batch(drawn.pictures[on], drawn.geometry[on], []).flat()
-            parts.append((x, geometry, tokens))
+            x, geometry = Batch(drawn.pictures[on], drawn.geometry[on], [], drawn.frame[on]).flat()
+            parts.append((x, torch.cat([geometry.float(), drawn.frame[on].flatten(0, 1)], 1), tokens))
         return parts
 
     def clean(self, x: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,7 +146,8 @@ class Training:
             return self.encoder(x, mask).float() * shown, shown
 
     def loss(self, x: Tensor, geometry: Tensor, tokens: Tensor, views: int) -> Tensor:
-        """[2]: the weighted loss at early (noisy) and at late times; each the mean over its half of the objects."""
+        """[2]: the weighted loss at early (noisy) and at late times; each the mean over its half of the objects. The first also
+        holds the error of the frame's unit."""
         B = len(tokens)
         x0, mask = self.clean(x, geometry)
         t = (torch.randperm(B, device=self.device) + torch.rand(B, device=self.device)) / B
@@ -158,7 +160,13 @@ class Training:
         snr = alpha_bar(t, shift=self.size.shift) / (1 - alpha_bar(t, shift=self.size.shift))
         weighted = error * (1 + snr).clamp(max=5)
         early = (t > 0.5).float()
-        return torch.stack([(weighted * early).mean(), (weighted * (1 - early)).mean()])
+        return torch.stack([(weighted * early).mean() + self._unit_error(geometry, tokens), (weighted * (1 - early)).mean()])
+
+    def _unit_error(self, geometry: Tensor, tokens: Tensor) -> Tensor:
+        if not self.size.mixed:
+            return geometry.new_zeros(())
+        true = geometry[:, -1].flatten(1)[:, 0].view(len(tokens), -1)[:, 0]
+        return UNIT * (self.net.usual_unit(self.net.text(tokens)).float() - true).square().mean()
 
     def noise(self, x0: Tensor, geometry: Tensor, objects: int) -> Tensor:
         """Noise like x0, as painting draws it."""
@@ -168,10 +176,17 @@ class Training:
 
     def predict(self, noisy: Tensor, geometry: Tensor, t: Tensor, tokens: Tensor, views: int) -> Tensor:
         """The network in training precision."""
+        return self.asked(self.net, noisy, geometry, t, tokens, views)
+
+    def asked(self, net: Denoiser, noisy: Tensor, geometry: Tensor, t: Tensor, tokens: Tensor, views: int) -> Tensor:
+        """The same of any network; `geometry` [N, 9 + CODE, h, w] holds the frame."""
+        geometry, frame = geometry[:, : self.size.geometry], geometry[:, self.size.geometry :]
+        with torch.no_grad():
+            seen = _solid.seen(frame, geometry[:, 3:6], self.batches.volumes) if self.size.mixed else None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            text = self.net.text(tokens).repeat_interleave(views, 0)
+            text = net.text(tokens).repeat_interleave(views, 0)
             noisy, geometry = (v.contiguous(memory_format=torch.channels_last) for v in (noisy, geometry))
-            return self.net(noisy, geometry, t, text, views=views)
+            return net(noisy, geometry, t, text, views=views, fields=seen)
 
     def advance(self) -> Tensor:
         """One optimiser step; returns the detached loss [2]."""

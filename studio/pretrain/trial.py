@@ -8,13 +8,13 @@ import random
 from torch import Tensor
 
 from studio.coverage import consistency_psnr, seam_error
+from studio.generators._solid import Volumes
 from studio.pretrain import corpus, effects, measures
 from studio.pretrain.classifier import Classifier
 from studio.pretrain.colours import COLOURS
 from studio.pretrain.corpus import Sample
 from studio.pretrain.effects import EFFECTS
 from studio.pretrain.rows import Trial
-from studio.pretrain.solid import Volumes
 from studio.pretrain.subjects import Subject
 from studio.texture import Texture
 

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from studio.camera import ring
 from studio.critics import _data, _weights
+from studio.generators._solid import Volumes
 from studio.pretrain import corpus, critic_report
 from studio.pretrain.batches import HELD_OUT, Batches
 from studio.pretrain.session import Ranks
-from studio.pretrain.solid import Volumes
 from studio.renderers import SOCKET as RENDERERS
 from studio.reward_views import RewardViews
 from studio.rewards import SOCKET, Look, _glances

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from studio.errors import StudioError
+from studio.generators._solid import Volumes
 from studio.pretrain import corpus
 from studio.pretrain.classifier import Classifier, as_baked
-from studio.pretrain.solid import Volumes
 from tests.pretrain.test_corpus import ball
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from studio.errors import StudioError
+from studio.generators._solid import Volumes
 from studio.pretrain import colours, corpus, materials
 from studio.pretrain.effects import EFFECTS
-from studio.pretrain.solid import Volumes
 from studio.words import Vocabulary
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from studio.errors import StudioError
+from studio.generators._solid import Volumes
 from studio.pretrain import corpus, effects
-from studio.pretrain.solid import Volumes
 
 
 def block(px: int = 32) -> torch.Tensor:
