@@ -34,7 +34,7 @@ class Row:
 
     iteration: int
     total: float
-    """The trained, weighted score: its mean over the iterations since the last row."""
+    """The trained, weighted score, with nothing left to chance."""
     gauges: Mapping[str, float]
     """"judge" (higher is better), where there is one; "saturation" and "energy"."""
 
@@ -109,7 +109,6 @@ class Watch:
         """`every`: iterations from one evaluation to the next."""
         self.every = every
         self.rows: list[Row] = []
-        self._totals: list[float] = []
         self._last: int | None = None
         self._aim: Any = None
 
@@ -117,17 +116,12 @@ class Watch:
         """Whether this iteration, counted from 1, is to be evaluated."""
         return self._last is None or iteration - self._last >= self.every
 
-    def passed(self, total: float, aim: Any) -> None:
-        """An iteration was trained; `aim` is what the total means: weights, prompt."""
+    def note(self, iteration: int, total: float, gauges: Mapping[str, float], *, aim: Any = None) -> Alarm | None:
+        """An iteration was evaluated; `aim` is what the total means: weights, prompt."""
         if aim != self._aim:
-            self._aim, self.rows, self._totals = aim, [], []
-        self._totals.append(total)
-
-    def note(self, iteration: int, gauges: Mapping[str, float]) -> Alarm | None:
-        """An iteration was evaluated."""
+            self._aim, self.rows = aim, []
         self._last = iteration
-        self.rows.append(Row(iteration, statistics.fmean(self._totals), dict(gauges)))
-        self._totals = []
+        self.rows.append(Row(iteration, total, dict(gauges)))
         found = alarmed(self.rows)
         if found:
             self.rows = []
@@ -135,9 +129,9 @@ class Watch:
 
     def state(self) -> dict[str, Any]:
         """Plain values."""
-        return {"rows": [asdict(row) for row in self.rows], "totals": list(self._totals), "last": self._last, "aim": self._aim}
+        return {"rows": [asdict(row) for row in self.rows], "last": self._last, "aim": self._aim}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Put such a state back."""
         self.rows = [Row(**row) for row in state["rows"]]
-        self._totals, self._last, self._aim = list(state["totals"]), state["last"], state["aim"]
+        self._last, self._aim = state["last"], state["aim"]

@@ -9,7 +9,7 @@ it brings them along, everything else's over the untrained textures' own renders
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -118,16 +118,18 @@ class Judge:
         return shown, watched
 
     def follow(
-        self, iteration: int, total: float, aim: str, texture: Texture, prompt: str
+        self, iteration: int, total: Callable[[], float], aim: str, texture: Texture, prompt: str
     ) -> tuple[dict[str, float], Alarm | None]:
-        """After an iteration (from 1) with this trained total: the gauges, when they are due, and an alarm, when one is."""
-        self.watch.passed(total, aim)
+        """After an iteration (from 1): the gauges, when they are due, and an alarm, when one is.
+
+        `total` measures the trained score of this texture, with nothing left to chance.
+        """
         if not self.watch.due(iteration):
             return {}, None
         shown, watched = self.measure(texture, prompt)
         if not all(map(math.isfinite, watched.values())):
             return {}, None
-        alarm = self.watch.note(iteration, watched)
+        alarm = self.watch.note(iteration, total(), watched, aim=aim)
         self.alarms += [alarm] if alarm else []
         return shown, alarm
 

@@ -210,7 +210,12 @@ def judged(p: Progress, judge: Judge, objective: Objective, untrained: Sequence[
         # A generator that learns has painted this before its first step; texels that are pushed began as what it painted.
         first = p.texture if learns or objective.painted is None else objective.painted.texture
         judge.refer([*untrained, first], objective.prompt)
-    gauges, alarm = judge.follow(p.step, p.metrics["score"], objective.aim, p.texture, objective.prompt)
+    texture, weights = p.texture, objective.journal[-1][1]["weights"]
+
+    def total() -> float:
+        return sum(weights.get(name, 0.0) * value for name, value in objective.raw(texture).items())
+
+    gauges, alarm = judge.follow(p.step, total, objective.aim, texture, objective.prompt)
     if gauges:
         judge.story.append({"iteration": p.step, **{n: v for n, v in p.metrics.items() if n == "drift"}, **gauges})
     return replace(p, metrics={**p.metrics, **gauges}, alarm=alarm, message=" ".join(filter(None, (p.message, str(alarm or "")))))

@@ -105,8 +105,7 @@ def hacked(watch: Watch, first: int, aim: str = "a") -> list[int]:
     """Iterations at which a steady hack of 30 more iterations from `first` alarms."""
     found = []
     for i in range(first, first + 30):
-        watch.passed(0.01 * i, aim)
-        if watch.due(i) and watch.note(i, {"judge": -0.2 * i}):
+        if watch.due(i) and watch.note(i, 0.01 * i, {"judge": -0.2 * i}, aim=aim):
             found.append(i)
     return found
 
@@ -121,8 +120,7 @@ def test_it_repeats_itself_only_when_the_judge_falls_further() -> None:
 def test_what_was_scored_under_other_weights_does_not_count() -> None:
     watch = Watch(1)
     for i in range(1, LEAST):
-        watch.passed(0.01 * i, "a")
-        assert watch.note(i, {"judge": -0.3 * i}) is None
+        assert watch.note(i, 0.01 * i, {"judge": -0.3 * i}, aim="a") is None
     assert hacked(watch, LEAST, aim="b")[0] >= 2 * LEAST - 1
 
 
@@ -130,9 +128,8 @@ def test_it_goes_on_from_its_state() -> None:
     whole, first, rest = Watch(3), Watch(3), Watch(3)
     for watch in (whole, first):
         for i in range(1, 12):
-            watch.passed(0.01 * i, "a")
             if watch.due(i):
-                watch.note(i, {"judge": -0.3 * i})
+                watch.note(i, 0.01 * i, {"judge": -0.3 * i}, aim="a")
     rest.restore(first.state())
     assert hacked(rest, 12) == hacked(whole, 12) != []
 

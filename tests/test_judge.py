@@ -105,7 +105,7 @@ def test_the_judge_speaks_in_deviations_and_a_new_prompt_begins_anew() -> None:
 def test_a_judge_goes_on_from_its_state_unless_it_has_other_eyes() -> None:
     one, same, blind = judge(Honest()), judge(Honest()), judge(None)
     one.refer([painted(0.1), painted(0.2)], "red")
-    one.follow(1, 0.5, "aim", painted(0.2), "red")
+    one.follow(1, lambda: 0.5, "aim", painted(0.2), "red")
     for other in (same, blind):
         other.restore(one.state())
     assert same.state() == one.state() and same.measure(painted(0.3), "red") == one.measure(painted(0.3), "red")
