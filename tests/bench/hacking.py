@@ -1,7 +1,7 @@
-"""A run that cheats, and the alarm: `python tests/bench/hacking.py --out DIR [--rate 0.004] [--mesh mug] [--prompt "red bricks"]`.
+"""A run that cheats, and the alarm: `python tests/bench/hacking.py --out DIR [--rate 0.004] [--mesh mug]`.
 
-`lora_reward` follows the bundled critic (`prompt`) without an anchor and at a high rate, and does not stop at the alarm. Writes the
-curves as `hacking.csv` and `hacking.png`: the trained score, and the judge in standard deviations of 512 held-out renders.
+`lora_reward` follows the bundled critic (`prompt`) without an anchor and at a high rate, and does not stop at the alarm. Writes
+the curves as `hacking.csv` and `hacking.png`: the trained score, and the judge in standard deviations of held-out renders.
 """
 
 from __future__ import annotations
