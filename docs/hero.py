@@ -94,13 +94,11 @@ def act(window: Window, camera: Camera, *, iterations: int) -> None:
     time.sleep(1.0)
     turn((150, 0), (-150, 10))
     until(4)
-    for reward, (grip, by_share) in WEIGHTS.items():
-        slider = f"rewards.{reward}.weight"
-        window.reveal(slider, column(window))
-        left, _, right, _ = window.rect(slider)
-        with window.dragging(slider, (grip, 0.5)) as by:
-            by((right - left) * by_share, 0, steps=14)
-            time.sleep(0.8)
+    window.reveal("rewards.symmetry.weight", column(window))
+    left, _, right, _ = window.rect("rewards.symmetry.weight")
+    with window.dragging("rewards.symmetry.weight", WEIGHT) as by:
+        by((right - left) * 0.38, 0, steps=14)
+        time.sleep(0.8)
     until(iterations // 2)
     turn((-90, 0), (90, 0))
     until(iterations)
@@ -112,9 +110,9 @@ def act(window: Window, camera: Camera, *, iterations: int) -> None:
     time.sleep(1.2)
 
 
-PROMPT = "zebra"
-WEIGHTS = {"palette": (0.75, -0.25), "symmetry": (0.625, 0.36)}
-"""Where each slider's grip is at first, and how far it is dragged, as fractions of the slider."""
+PROMPT = "green camouflage"
+WEIGHT = 0.625, 0.5
+"""Where the slider's grip is at first, as a fraction of the slider."""
 
 
 def film(shots: list[Image.Image], out: Path) -> None:
@@ -132,7 +130,7 @@ def film(shots: list[Image.Image], out: Path) -> None:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--iterations", type=int, default=40)
+    p.add_argument("--iterations", type=int, default=24)
     p.add_argument("--out", type=Path, default=OUT)
     args = p.parse_args()
     screen = Screen(*SCREEN)
