@@ -194,18 +194,13 @@ def difference(old: Config, new: Config) -> tuple[str, ...]:
             names.append(part)
         else:
             names += [f"{part} {_said(key)}" for key in a[part] if a[part][key] != b[part][key]]
-    for name in dict.fromkeys([*a["rewards"], *b["rewards"]]):
-        one, other = a["rewards"].get(name), b["rewards"].get(name)
-        if one is None or other is None:
-            names.append(f"{name} {'added' if one is None else 'removed'}")
-        else:
-            names += [f"{name} {_said(key)}" for key in one if one[key] != other[key]]
-    for name in dict.fromkeys([*a["loras"], *b["loras"]]):
-        one, other = a["loras"].get(name), b["loras"].get(name)
-        if one is None or other is None:
-            names.append(f"LoRA {name} {'added' if one is None else 'removed'}")
-        else:
-            names += [f"LoRA {name} {_said(key)}" for key in one if one[key] != other[key]]
+    for part, kind in (("rewards", ""), ("loras", "LoRA ")):
+        for name in dict.fromkeys([*a[part], *b[part]]):
+            one, other = a[part].get(name), b[part].get(name)
+            if one is None or other is None:
+                names.append(f"{kind}{name} {'added' if one is None else 'removed'}")
+            else:
+                names += [f"{kind}{name} {_said(key)}" for key in one if one[key] != other[key]]
     return tuple(names)
 
 

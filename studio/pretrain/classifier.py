@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from pathlib import Path
 
@@ -22,11 +21,12 @@ from torch import Tensor, nn
 from studio.errors import StudioError
 from studio.pretrain import corpus
 from studio.pretrain.batches import MASK, Batches
-from studio.pretrain.session import Ranks
+from studio.pretrain.session import Ranks, basics, rate
 
 VIEWS = 2  # of each object in a batch
 OBJECTS = 64
 SURE = 6  # views that are asked together
+WARM = 100  # steps over which the learning rate rises
 
 
 class Block(nn.Module):
@@ -113,7 +113,7 @@ def train(args: argparse.Namespace) -> float:
     start, step = time.time(), 0
     while (spent := (time.time() - start) / (60 * args.minutes)) < 1 and step < args.steps:
         for group in optimizer.param_groups:
-            group["lr"] = args.rate * min(1.0, (step + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * spent)))
+            group["lr"] = rate(step, 0, spent, peak=args.rate, warm=WARM)
         batch = batches.draw(args.objects, VIEWS)
         pictures, mask = batch.pictures.flatten(0, 1), batch.geometry[:, :, MASK : MASK + 1].flatten(0, 1)
         wanted = torch.tensor([place[s.material] for s in batch.samples], device=ranks.device).repeat_interleave(VIEWS)
@@ -136,15 +136,7 @@ def train(args: argparse.Namespace) -> float:
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="python -m studio.pretrain.classifier", description="Train the judge of materials.")
-    p.add_argument("--out", required=True, help="folder for the weights")
-    p.add_argument("--rigs", type=int, default=600, help="random shapes, eight views each")
-    p.add_argument("--rigs-file", type=Path, default=None, help="where they are kept (OUT/rigs.npy); drawn when missing")
-    p.add_argument("--minutes", type=float, default=1.5, help="of training")
-    p.add_argument("--steps", type=int, default=10**9, help="stop after this many")
-    p.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
-    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--every", type=int, default=100, help="steps between log lines")
-    p.add_argument("--seed", type=int, default=0)
+    basics(p, minutes=1.5, peak=2e-3, rigs=600, every=100)
     p.add_argument("--objects", type=int, default=OBJECTS, help="per step")
     p.add_argument("--checked", type=int, default=512, help="objects that the accuracy is measured on")
     return p.parse_args(argv)

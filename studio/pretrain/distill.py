@@ -22,7 +22,6 @@ from studio.generators._multiview import MultiView
 from studio.generators._network import Denoiser
 from studio.generators._schedule import alpha_bar
 from studio.pretrain import train
-from studio.pretrain.batches import RINGS
 from studio.pretrain.session import Ranks, compiled, options, run
 
 GUIDANCE = 2.0
@@ -161,16 +160,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--guidance", type=float, default=GUIDANCE, help="the scale that goes into the weights")
     p.add_argument("--start-steps", type=int, default=16, help="steps that the first halving starts from, a power of two")
     p.add_argument("--end-steps", type=int, default=4, help="steps that are left, a power of two")
-    p.add_argument("--pictures", type=int, default=192, help="pictures per step and device, of objects with 4 to 8 views each")
-    p.add_argument("--rings", type=int, nargs="+", choices=RINGS, help="only these numbers of views; each is compiled by itself")
-    p.add_argument(
-        "--previews",
-        type=int,
-        default=len(train.PREVIEWED),
-        choices=range(1, len(train.PREVIEWED) + 1),
-        metavar="N",
-        help="prompts on the preview sheet",
-    )
+    train.drawing(p)
     args = p.parse_args(argv)
     ranks = Ranks.join(args.device)
     run(Training(args, ranks), args, ranks, begun=begun)

@@ -20,7 +20,7 @@ from studio import environment
 from studio.pretrain import corpus, shapes
 from studio.pretrain.batches import MASK, Batches
 from studio.pretrain.lit import lit
-from studio.pretrain.session import Ranks
+from studio.pretrain.session import Ranks, basics, rate
 from studio.rewards._relief import Estimator
 
 WINDOW_PX = 96
@@ -32,6 +32,7 @@ JUMP = 0.05  # between neighbouring pixels, in work units; what lies further apa
 LAMPS = 6  # rooms with one lamp each, beside the softbox
 SOFTBOX = 0.75  # share of batches that it lights; it is what rewards see
 AVERAGED = 0.995
+WARM = 100  # steps over which the learning rate rises
 
 
 def rooms(device: torch.device, *, seed: int = 0) -> list[environment.Environment]:
@@ -173,7 +174,7 @@ def train(args: argparse.Namespace) -> float:
     said = torch.zeros(2, device=ranks.device)
     while (spent := (time.time() - start) / (60 * args.minutes)) < 1 and step < args.steps:
         for group in optimizer.param_groups:
-            group["lr"] = args.rate * min(1.0, (step + 1) / 100) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * spent)))
+            group["lr"] = rate(step, 0, spent, peak=args.rate, warm=WARM)
         lesson = lessons.draw(args.pictures)
         missed, smooth = loss(net, lesson)
         optimizer.zero_grad(set_to_none=True)
@@ -198,15 +199,7 @@ def train(args: argparse.Namespace) -> float:
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="python -m studio.pretrain.relief", description="Train the estimator of the reward normal.")
-    p.add_argument("--out", required=True, help="folder for the weights")
-    p.add_argument("--rigs", type=int, default=400, help="random shapes, eight views each")
-    p.add_argument("--rigs-file", type=Path, default=None, help="where they are kept (OUT/rigs.npy); drawn when missing")
-    p.add_argument("--minutes", type=float, default=5.0, help="of training")
-    p.add_argument("--steps", type=int, default=10**9, help="stop after this many")
-    p.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
-    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--every", type=int, default=50, help="steps between log lines")
-    p.add_argument("--seed", type=int, default=0)
+    basics(p, minutes=5.0, peak=2e-3, rigs=400)
     p.add_argument("--pictures", type=int, default=64, help="per step")
     return p.parse_args(argv)
 

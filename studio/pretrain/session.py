@@ -124,10 +124,11 @@ class Task(Protocol):
         ...
 
 
-def rate(step: int, since: int, spent: float, *, peak: float) -> float:
-    """Learning rate at a step: a rise over WARM steps since the optimiser began, and a cosine fall to 1 % as `spent` nears 1."""
+def rate(step: int, since: int, spent: float, *, peak: float, warm: int | None = None) -> float:
+    """Learning rate at a step: a rise over `warm` (or WARM) steps since the optimiser began, and a cosine fall to 1 % as `spent`
+    nears 1."""
     fall = 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, spent)))
-    return peak * min(1.0, (step - since + 1) / WARM) * fall
+    return peak * min(1.0, (step - since + 1) / (warm or WARM)) * fall
 
 
 def run(task: Task, args: argparse.Namespace, ranks: Ranks, *, begun: float) -> None:
@@ -185,23 +186,28 @@ def _note(task: Task, log: Any, means: list[float], pace: float) -> None:
             log.add_scalar(f"{task.name}/{name}", value, task.step)
 
 
-def options(p: argparse.ArgumentParser, *, minutes: float, peak: float) -> None:
+def basics(p: argparse.ArgumentParser, *, minutes: float, peak: float, rigs: int = 2400, every: int = 50) -> None:
     """The options that every training command has."""
-    p.add_argument("--out", required=True, help="folder for checkpoint, weights and previews")
-    p.add_argument("--rigs", type=int, default=2400, help="random shapes, eight views each")
+    p.add_argument("--out", required=True, help="folder for what is made")
+    p.add_argument("--rigs", type=int, default=rigs, help="random shapes, eight views each")
     p.add_argument("--rigs-file", type=Path, default=None, help="where they are kept (OUT/rigs.npy); drawn when missing")
     p.add_argument("--minutes", type=float, default=minutes, help="training time in all, over which the learning rate decays")
+    p.add_argument("--rate", type=float, default=peak, help="peak learning rate")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--steps", type=int, default=10**9, help="stop after this many steps in all")
+    p.add_argument("--every", type=int, default=every, help="steps between log lines")
+    p.add_argument("--seed", type=int, default=0)
+
+
+def options(p: argparse.ArgumentParser, *, minutes: float, peak: float) -> None:
+    """The same, and those of commands that can be stopped and continued (`run`)."""
+    basics(p, minutes=minutes, peak=peak)
     p.add_argument(
         "--session-minutes", type=float, default=math.inf, help="end this call after so long, start-up included; --resume goes on"
     )
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint, or from the light one, in the folder")
     p.add_argument("--compile", action="store_true", help="torch.compile (worth it where a C compiler and Triton are)")
-    p.add_argument("--rate", type=float, default=peak, help="peak learning rate")
-    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--steps", type=int, default=10**9, help="stop after this many steps in all")
-    p.add_argument("--every", type=int, default=50, help="steps between log lines")
     p.add_argument("--save-minutes", type=float, default=3.0)
-    p.add_argument("--seed", type=int, default=0)
 
 
 def _writer(out: Path) -> Any:

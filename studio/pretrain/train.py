@@ -251,12 +251,8 @@ def sheet(painter: MultiView, rigs: Tensor, path: Path, *, prompts: tuple[str, .
     save_sheet(rows, path, columns=4)
 
 
-def main(argv: list[str] | None = None) -> None:
-    begun = time.time()
-    p = argparse.ArgumentParser(prog="python -m studio.pretrain.train", description="Train the bundled generator from scratch.")
-    options(p, minutes=60.0, peak=6e-4)
-    p.add_argument("--arm", choices=sorted(ARMS), default="pixel", help="what is denoised")
-    p.add_argument("--autoencoder", type=Path, default=None, help="folder with autoencoder.pt (OUT), for --arm latent")
+def drawing(p: argparse.ArgumentParser) -> None:
+    """The options of what a step and a preview are made of."""
     p.add_argument("--pictures", type=int, default=192, help="pictures per step and device, of objects with 4 to 8 views each")
     p.add_argument("--rings", type=int, nargs="+", choices=RINGS, help="only these numbers of views; each is compiled by itself")
     p.add_argument(
@@ -267,6 +263,15 @@ def main(argv: list[str] | None = None) -> None:
         metavar="N",
         help="prompts on the preview sheet",
     )
+
+
+def main(argv: list[str] | None = None) -> None:
+    begun = time.time()
+    p = argparse.ArgumentParser(prog="python -m studio.pretrain.train", description="Train the bundled generator from scratch.")
+    options(p, minutes=60.0, peak=6e-4)
+    p.add_argument("--arm", choices=sorted(ARMS), default="pixel", help="what is denoised")
+    p.add_argument("--autoencoder", type=Path, default=None, help="folder with autoencoder.pt (OUT), for --arm latent")
+    drawing(p)
     args = p.parse_args(argv)
     ranks = Ranks.join(args.device)
     run(Training(args, ranks), args, ranks, begun=begun)

@@ -41,7 +41,7 @@ class Pacer:
     def pace(self, last: Pace, seen: Seen) -> Pace:
         """`last` after one more yield."""
         self._busy_s += seen.busy_s
-        self._since_s += seen.busy_s
+        self._since_s += seen.busy_s if seen.stage != "measuring before" else 0.0
         self._memory = max(self._memory, seen.memory[0])
         if seen.stage in ("sampling", "painting", "measuring", "measuring before"):
             self._steps.append(seen.busy_s)
