@@ -4,7 +4,7 @@ For every reward and mesh a LoRA learns from that reward alone; all others are o
 after. Tables: paired gain with its 95 % bound and in standard deviations of the untrained seeds, how optimising one reward moves
 each other one (in the other's untrained standard deviations), K = 1 against K = all steps, and the texture itself instead of the
 LoRA. DIR gets one JSON per case, one contact sheet per reward, and `tables.md`. `--part` shares the cases over several processes;
-`--tables` only writes the tables of what DIR holds.
+`--tables` only writes the tables of what DIR holds. `--pace` instead prints the seconds of an iteration with all rewards at once.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--seeds", type=int, default=8, help="held-out seeds")
     p.add_argument("--part", default="1/1")
     p.add_argument("--tables", action="store_true")
+    p.add_argument("--pace", action="store_true")
     return p.parse_args()
 
 
@@ -63,39 +64,30 @@ def measure(case: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     """One case: its report, or why the mesh cannot carry the reward."""
     from studio import resources, run
     from studio.config import parse
-    from studio.errors import StudioError
-    from studio.rewards import SOCKET
     from studio.sheet import write_sheet
 
     reward, kind = case["reward"], case["kind"]
-    watched = {name: {"weight": float(name == reward)} for name in SOCKET.working()}
+    mesh = resources.sample(case["mesh"])
+    able, refused = carried(mesh)
+    if reward in refused:
+        return case | {"refused": refused[reward]}
     trainer = {"lora": {}, "all steps": {"k": SETTINGS["generator"]["steps"]}, "texture": {"name": "texture_direct"}}[kind]
     table = SETTINGS | {
         "trainer": trainer if "name" in trainer else SETTINGS["trainer"] | trainer,
         "prompt": PROMPTS.get(reward, "blue and white stripes"),
+        "rewards": {name: {"weight": float(name == reward)} for name in able},
         "iterations": args.iterations, "held_out": args.seeds, "device": args.device,
     }  # fmt: skip
-    mesh = resources.sample(case["mesh"])
-    result, began = None, time.perf_counter()
-    for _ in range(len(watched)):  # rewards that this mesh cannot carry are left out, one after the other
-        try:
-            config = parse(table | {"rewards": watched})
-            for progress in run(config, mesh):
-                result = progress.result or result
-            break
-        except StudioError as error:
-            broken = next((name for name in watched if _refuses(name, mesh, table["atlas_px"])), None)
-            if broken is None or broken == reward:
-                return case | {"refused": error.problem}
-            del watched[broken]
+    config, began = parse(table), time.perf_counter()
+    result = [p for p in run(config, mesh) if p.result][-1].result
     assert result is not None
-    report = dict(result.report)
     if kind == "lora" and case["mesh"] == args.meshes[0]:
         write_sheet(result, config, args.out / f"{reward}.png")
-    return case | {"report": report, "wall": time.perf_counter() - began}
+    return case | {"report": dict(result.report), "wall": time.perf_counter() - began}
 
 
-def _refuses(name: str, mesh: Path, atlas_px: int) -> bool:
+def carried(mesh: Path) -> tuple[list[str], dict[str, str]]:
+    """The rewards that a mesh can carry, and why it cannot carry the others."""
     import torch
 
     from studio.errors import StudioError
@@ -104,11 +96,32 @@ def _refuses(name: str, mesh: Path, atlas_px: int) -> bool:
     from studio.surface.mesh import load
 
     loaded = load(mesh)
-    try:
-        SOCKET.make(name).build(loaded, build_atlas(loaded, atlas_px), torch.device("cpu"))
-    except StudioError:
-        return True
-    return False
+    atlas, able, refused = build_atlas(loaded, SETTINGS["atlas_px"]), [], {}
+    for name in SOCKET.working():
+        try:
+            SOCKET.make(name).build(loaded, atlas, torch.device("cpu"))
+            able.append(name)
+        except StudioError as error:
+            refused[name] = error.problem
+    return able, refused
+
+
+def pace(args: argparse.Namespace) -> str:
+    """Seconds of an iteration that every reward takes part in, on each mesh; a second run, after caches and kernels are warm."""
+    from studio import resources, run
+    from studio.config import parse
+
+    lines = ["| mesh | rewards | s / iteration |", "| --- | ---: | ---: |"]
+    for name in args.meshes:
+        mesh = resources.sample(name)
+        able = carried(mesh)[0]
+        table = SETTINGS | {"prompt": "blue and white stripes", "rewards": dict.fromkeys(able, 1.0)}
+        table |= {"iterations": args.iterations, "device": args.device, "held_out": 0}
+        for _ in range(2):
+            last = [p for p in run(parse(table), mesh) if p.result][-1].result
+        assert last is not None
+        lines.append(f"| {name} | {len(able)} | {last.report['seconds']['train'] / args.iterations:.2f} |")
+    return "\n".join(lines)
 
 
 def tables(found: list[dict[str, Any]]) -> str:
@@ -154,6 +167,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     part, parts = map(int, args.part.split("/"))
     listed = cases(args)
+    if args.pace:
+        print(pace(args))
+        return
     if not args.tables:
         for case in listed[part - 1 :: parts]:
             found = measure(case, args)
