@@ -14,12 +14,13 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-MESHES = ("rabbit", "robot", "vase")
+MESHES = ("robot", "rabbit", "vase")
 PROMPTS = {
     "alignment": "black and white stripes",
     "emphasis": "blue and white mosaic",
@@ -94,8 +95,11 @@ def carried(mesh: Path) -> tuple[list[str], dict[str, str]]:
     from studio.rewards import SOCKET
     from studio.surface.atlas import build_atlas
     from studio.surface.mesh import load
+    from studio.surface.unwrap import needs_unwrap, unwrap
 
     loaded = load(mesh)
+    if needs_unwrap(loaded):
+        loaded = finished(unwrap(loaded, size_px=SETTINGS["atlas_px"]))
     atlas, able, refused = build_atlas(loaded, SETTINGS["atlas_px"]), [], {}
     for name in SOCKET.working():
         try:
@@ -104,6 +108,15 @@ def carried(mesh: Path) -> tuple[list[str], dict[str, str]]:
         except StudioError as error:
             refused[name] = error.problem
     return able, refused
+
+
+def finished(steps: Generator[Any, None, Any]) -> Any:
+    """What a generator returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def pace(args: argparse.Namespace) -> str:
