@@ -82,5 +82,7 @@ class Desk:
                 self._home.put(lambda job=job, error=error: job.failed(error))
             else:
                 self._home.put(lambda job=job, value=value: job.then(value))
+                del value
             finally:
                 self.label = None
+            del job  # while it waits for the next one, this thread must not keep what the last one worked on

@@ -54,12 +54,12 @@ def give_memory_back(where: torch.device | None = None) -> None:
 
     glibc keeps what threads have freed, a gigabyte and more after a few runs (the others give it back by themselves).
     """
+    gc.collect()
     if where is not None and where.type == "cuda":
         import torch
 
         torch.cuda.empty_cache()
     if sys.platform == "linux":
-        gc.collect()
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CHARCOAL, BONE, ASH, ACCENT = "#1E1D1B", "#E9E4D8", "#9A958A", "#4FB5A0"
 TILE_PX, GAP_PX, MARGIN_PX, LABEL_PX, CORNER_PX = 256, 10, 36, 150, 8
+NOTE_PX = 19
 ENVIRONMENT = "softbox"
 VIEWS_DEG = ((-35.0, 18.0), (145.0, 18.0))
 """Azimuth and elevation of the two pictures of each texture: the front from its right, and the back."""
@@ -79,7 +80,7 @@ def compose(title: str, headings: Sequence[Heading], rows: Sequence[Row], *, sub
         y = top + 34 + i * (TILE_PX + GAP_PX)
         _write(draw, (MARGIN_PX, y + 4), row.name, 20, BONE, LABEL_PX - GAP_PX)
         for k, note in enumerate(row.notes):
-            _write(draw, (MARGIN_PX, y + 36 + 19 * k), note, 14, ASH, LABEL_PX - GAP_PX)
+            _write(draw, (MARGIN_PX, y + 36 + NOTE_PX * k), note, 14, ASH, LABEL_PX - GAP_PX)
         for place, picture in zip(places, row.pictures, strict=True):
             page.paste(_tile(picture), (place, y), mask)
     _write(draw, (MARGIN_PX, height - MARGIN_PX - 18), footer, 15, ASH, width - 2 * MARGIN_PX)
@@ -127,6 +128,7 @@ class Settings(Protocol):
     def device(self) -> str: ...
     @property
     def renderer(self) -> str: ...
+    def weights(self) -> Mapping[str, float]: ...
 
 
 def write_sheet(result: Result, config: Settings, path: Path) -> Path:
@@ -134,7 +136,7 @@ def write_sheet(result: Result, config: Settings, path: Path) -> Path:
 
     Raises OutputError when the place cannot be written, DeviceError as `photographs` does.
     """
-    report = result.report
+    report = _followed(result.report, config.weights())
     textures = [*result.before, *result.after] or [result.texture]
     shown = photographs(result.mesh, textures, device=config.device, renderer=config.renderer)
     count = len(result.before)
@@ -166,11 +168,21 @@ def _side_by_side(sets: Tensor) -> Tensor:
     return cells.reshape(side, side, 3, px, px).permute(2, 0, 3, 1, 4).reshape(3, side * px, side * px)
 
 
+def _followed(report: Mapping[str, Any], weights: Mapping[str, float]) -> Mapping[str, Any]:
+    """The report with the scores of rewards that have a weight; with all of them where none has."""
+    names = {name for name, weight in weights.items() if weight} or {*report["after"]}
+
+    def part(scores: Mapping[str, Any]) -> dict[str, Any]:
+        return {when: {k: v for k, v in scores.get(when, {}).items() if k in names} for when in ("before", "after")}
+
+    return {**report, **part(report), "per_seed": {seed: part(scores) for seed, scores in report["per_seed"].items()}}
+
+
 def _gains(scores: dict) -> list[str]:
-    """A line per reward: its name, and its score before and after."""
+    """Two lines per reward: its name, and its score before and after; of as many rewards as fit beside a picture."""
     after = scores.get("after", {})
     lines = [(name, f"{value:.3f} to {after[name]:.3f}") for name, value in scores.get("before", {}).items() if name in after]
-    return [word for pair in lines for word in pair]
+    return [word for pair in lines[: (TILE_PX - 36) // (2 * NOTE_PX)] for word in pair]
 
 
 def _means(report: Mapping[str, Any]) -> str:

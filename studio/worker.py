@@ -94,6 +94,7 @@ class Worker(Generic[Item]):
         try:
             self._state = "running"
             iterator = iter(self._make())
+            del self._make  # a worker may be kept when it has ended, what it worked on need not be
             try:
                 ended = self._iterate(iterator)
             finally:

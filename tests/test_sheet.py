@@ -66,7 +66,7 @@ def test_the_sheet_of_a_run(monkeypatch, tmp_path, held_out):
     report |= {"held_out_seeds": [0, 1, 2] if held_out else [], "steps": [{}]}
     before, after = [painted(200, 0, 0)] * held_out, [painted(0, 0, 200)] * held_out
     result = SimpleNamespace(mesh=mesh, texture=painted(0, 200, 0), before=before, after=after, report=report)
-    config = SimpleNamespace(prompt="red", device="cpu", renderer="embree")
+    config = SimpleNamespace(prompt="red", device="cpu", renderer="embree", weights=lambda: {"palette": 1.0})
     path = tmp_path / "s.png"
     assert sheet.write_sheet(result, config, path) == path
     page = np.asarray(Image.open(path)).astype(int)
@@ -77,6 +77,18 @@ def test_the_sheet_of_a_run(monkeypatch, tmp_path, held_out):
         assert page[y, left + 32 + k * 64 + gaps * sheet.GAP_PX].argmax() == channel
     with pytest.raises(OutputError):
         sheet.write_sheet(result, config, tmp_path / "none" / "s.png")
+
+
+def test_only_rewards_that_were_followed_are_told_and_no_more_than_fit() -> None:
+    scores = {name: float(i) for i, name in enumerate("abcdefghij")}
+    both = {"before": scores, "after": scores}
+    report = {**both, "per_seed": {"0": both}, "seed": 0}
+    one = sheet._followed(report, {"a": 0.0, "c": -0.5})
+    assert one["before"] == one["after"] == one["per_seed"]["0"]["after"] == {"c": 2.0} and one["seed"] == 0
+    every = sheet._followed(report, {"a": 0.0})
+    assert every["after"] == scores
+    lines = sheet._gains(every["per_seed"]["0"])
+    assert lines[:2] == ["a", "0.000 to 0.000"] and 36 + len(lines) * sheet.NOTE_PX <= sheet.TILE_PX
 
 
 def test_words_of_several_lines_or_with_control_characters_are_one_line() -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from studio.generators import Painter, Scene, Words, _fuse, _lora, _noise, _solid
-from studio.generators._network import MASK, Denoiser
+from studio.generators._network import MASK, PATCH, Denoiser
 from studio.generators._schedule import ddim, soft_clamp, trailing
 from studio.words import Vocabulary, asked, told
 
@@ -123,7 +123,7 @@ class MultiView(Painter):
         """The fields of a frame, kept for the steps that follow."""
         last, known = self._kept
         if last is None or last.shape != frame.shape or not torch.equal(last, frame):
-            known = _solid.seen(frame, scene.geometry[views, 3:6], _solid.volumes(frame.device)).to(frame)
+            known = _solid.seen(frame, scene.geometry[views, 3:6], _solid.volumes(frame.device), patch=PATCH).to(frame)
             self._kept = frame.clone(), known
         return known
 

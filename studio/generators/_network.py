@@ -117,11 +117,10 @@ class Head(nn.Module):
         return F.pixel_shuffle(self.leave(F.silu(y)), 2)
 
     def _mixtures(self, features: Tensor, fields: Tensor) -> Tensor:
-        """[N, mixed, h, w]: the fields [N, FIELDS, h, w], weighted token by token with the last features."""
-        (n, _, rows, columns), k = features.shape, FIELDS
-        weights = features[:, -self.mixed * k :].view(n, self.mixed, k, rows * columns).permute(0, 3, 1, 2)
-        patches = F.pixel_unshuffle(fields, PATCH).view(n, k, PATCH**2, rows * columns).permute(0, 3, 1, 2)
-        mixed = (weights.to(patches.dtype) @ patches) * (3 / math.sqrt(k))
+        """[N, mixed, h, w]: the fields [N, patches, pixels, FIELDS], weighted patch by patch with the last features."""
+        n, _, rows, columns = features.shape
+        weights = features[:, -self.mixed * FIELDS :].view(n, self.mixed, FIELDS, rows * columns).permute(0, 3, 1, 2)
+        mixed = (weights.to(fields.dtype) @ fields.mT) * (3 / math.sqrt(FIELDS))
         return F.pixel_shuffle(mixed.permute(0, 2, 3, 1).reshape(n, self.mixed * PATCH**2, rows, columns), PATCH)
 
 
@@ -202,7 +201,7 @@ class Denoiser(nn.Module):
         """Noisy x, geometry [N, G, h, w], times t [N] in 0…1, text features [N, L, D] → x0 like x.
 
         x is pictures [N, C, h, w] in −1…1 or latents [N, C, h/8, w/8]; groups of `views` successive ones show one object. What
-        lies outside the mask neither enters nor leaves. `fields` [N, FIELDS, h, w]: of a frame, where the network has one.
+        lies outside the mask neither enters nor leaves. `fields`: what `_solid.seen` gives of a frame, where the network has one.
         """
         mask = geometry[:, MASK : MASK + 1]
         shown = F.max_pool2d(mask, PATCH) if self.size.latent else mask
@@ -213,7 +212,7 @@ class Denoiser(nn.Module):
         mean = F.avg_pool2d(geometry, PATCH)
         phase = 2 * math.pi * mean[:, :3] / mean[:, MASK : MASK + 1].clamp(min=1e-3)
         waves = [f(phase * 2.0**k) for k in range(self.size.waves) for f in (torch.sin, torch.cos)]
-        around = [] if fields is None else [F.avg_pool2d(fields, PATCH)]
+        around = [] if fields is None else [fields.mean(2).mT.unflatten(2, mean.shape[2:])]
         tokens = torch.cat([*patches, F.pixel_unshuffle(facts, 2), *waves, *around], 1)
         features = self.unet(tokens, t * 1000, text, cross_attention_kwargs={"views": views}, return_dict=False)[0]
         return (features if self.size.latent else self.head(features, x, geometry, fields)) * shown

@@ -176,7 +176,9 @@ def place(generator: torch.Generator) -> Tensor:
     return at + torch.stack([level, upright, level])
 
 
-def seen(frame: Tensor, normal: Tensor, v: Volumes) -> Tensor:
-    """`fields` as pictures [N, FIELDS, h, w] of a frame [N, CODE, h, w] and normals [N, 3, h, w]; always in fp32."""
-    q, n = (x.float().movedim(1, -1) for x in (frame[:, :3], normal))
-    return fields(q, n, v).movedim(-1, 1)
+def seen(frame: Tensor, normal: Tensor, v: Volumes, *, patch: int) -> Tensor:
+    """`fields` of a frame [N, CODE, h, w] with normals [N, 3, h, w] by patches of `patch`² pixels: [N, patches, pixels, FIELDS],
+    both row by row; always in fp32."""
+    at = F.pixel_unshuffle(torch.cat([frame[:, :3], normal], 1).float(), patch).unflatten(1, (6, patch**2))
+    q, n = at.permute(0, 3, 4, 2, 1).flatten(1, 2).split(3, -1)
+    return fields(q, n, v)

@@ -44,6 +44,26 @@ class Batch:
         return (self.pictures.flatten(0, 1) * 2 - 1) * geometry[:, MASK : MASK + 1], geometry
 
 
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a step learns from: B objects, the same number of views of each."""
+
+    x: Tensor
+    """Clean pictures [B·V, C, h, w] in −1…1, zero outside the mask."""
+    geometry: Tensor
+    """[B·V, 9, h, w]."""
+    fields: Tensor | None
+    """Of their frames, as `_solid.seen` gives them."""
+    unit: Tensor
+    """[B] binary logarithm of the frames' units, in work units."""
+    tokens: Tensor
+    """[B, L]."""
+
+    @property
+    def views(self) -> int:
+        return len(self.geometry) // len(self.tokens)
+
+
 def turned(rigs: Tensor, *, generator: torch.Generator) -> Tensor:
     """Rigs [B, V, G, h, w] with the world turned about the vertical at random, half of them by quarter turns; half mirrored."""
     B = len(rigs)

@@ -22,6 +22,7 @@ from studio.generators._multiview import MultiView
 from studio.generators._network import Denoiser
 from studio.generators._schedule import alpha_bar
 from studio.pretrain import train
+from studio.pretrain.batches import Lesson
 from studio.pretrain.session import Ranks, compiled, options, run
 
 GUIDANCE = 2.0
@@ -108,40 +109,39 @@ class Training(train.Training):
                 print(f"halving {stage}: towards {self.steps_now()} steps", flush=True)
         return torch.stack([super().advance()[0], torch.tensor(float(self.stage), device=self.device)])
 
-    def loss(self, x: Tensor, geometry: Tensor, tokens: Tensor, views: int) -> Tensor:
+    def loss(self, lesson: Lesson) -> Tensor:
         """[1]: the masked squared distance between student and teacher, weighted by min(1 + SNR, 5)."""
-        B, shift = len(tokens), self.size.shift
-        x0, mask = self.clean(x, geometry)
+        B, shift = len(lesson.tokens), self.size.shift
+        x0, mask = self.clean(lesson.x, lesson.geometry)
         count = self.steps_now()
         t = torch.rand(B, device=self.device)
         if self.stage > 0:
             t = torch.ceil(t * count).clamp(min=1) / count
-        t = t.repeat_interleave(views)
-        noisy = mixed(x0, self.noise(x0, geometry, B), t, shift=shift)
+        t = t.repeat_interleave(lesson.views)
+        noisy = mixed(x0, self.noise(x0, lesson), t, shift=shift)
         with torch.no_grad():
-            aim = self.guided if self.stage == 0 else self.two
-            goal = aim(noisy, geometry, t, tokens, views)
-        guess = self.predict(noisy, geometry, t, tokens, views)
+            goal = (self.guided if self.stage == 0 else self.two)(noisy, t, lesson)
+        guess = self.asked(self.net, noisy, t, lesson)
         error = ((guess.float() - goal).square() * mask).reshape(B, -1).sum(1)
         error = error / mask.expand_as(x0).reshape(B, -1).sum(1).clamp(min=1)
-        a = alpha_bar(t[::views], shift=shift)
+        a = alpha_bar(t[:: lesson.views], shift=shift)
         return (error * (1 + a / (1 - a)).clamp(max=5)).mean()[None]
 
-    def ask(self, noisy: Tensor, geometry: Tensor, t: Tensor, tokens: Tensor, views: int) -> Tensor:
-        """The teacher's x0 in training precision."""
-        return self.asked(self.teacher, noisy, geometry, t, tokens, views).float()
+    def ask(self, noisy: Tensor, t: Tensor, lesson: Lesson, tokens: Tensor | None = None) -> Tensor:
+        """The teacher's x0."""
+        return self.asked(self.teacher, noisy, t, lesson, tokens).float()
 
-    def guided(self, noisy: Tensor, geometry: Tensor, t: Tensor, tokens: Tensor, views: int) -> Tensor:
+    def guided(self, noisy: Tensor, t: Tensor, lesson: Lesson) -> Tensor:
         """What the teacher says under guidance; its two passes as they are, for captions and for none."""
-        bare = self.ask(noisy, geometry, t, torch.zeros_like(tokens), views)
-        return torch.lerp(bare, self.ask(noisy, geometry, t, tokens, views), self.args.guidance)
+        bare = self.ask(noisy, t, lesson, torch.zeros_like(lesson.tokens))
+        return torch.lerp(bare, self.ask(noisy, t, lesson), self.args.guidance)
 
-    def two(self, noisy: Tensor, geometry: Tensor, t: Tensor, tokens: Tensor, views: int) -> Tensor:
+    def two(self, noisy: Tensor, t: Tensor, lesson: Lesson) -> Tensor:
         """The x0 that takes the student in one step where two of the teacher's lead."""
         shift, count = self.size.shift, self.steps_now()
         between, end = t - 0.5 / count, t - 1 / count
-        halfway = stepped(noisy, self.ask(noisy, geometry, t, tokens, views), t, between, shift=shift)
-        reached = stepped(halfway, self.ask(halfway, geometry, between, tokens, views), between, end, shift=shift)
+        halfway = stepped(noisy, self.ask(noisy, t, lesson), t, between, shift=shift)
+        reached = stepped(halfway, self.ask(halfway, between, lesson), between, end, shift=shift)
         return implied(noisy, reached, t, end, shift=shift)
 
     def preview(self) -> None:

@@ -25,10 +25,10 @@ from torch import Tensor
 from studio import environment
 from studio.generators import _noise, _solid, _weights
 from studio.generators._multiview import MultiView
-from studio.generators._network import MASK, Denoiser, Size
+from studio.generators._network import MASK, PATCH, Denoiser, Size
 from studio.generators._schedule import alpha_bar
 from studio.pretrain import autoencoder, light
-from studio.pretrain.batches import RINGS, VIEW_PX, Batch, Batches
+from studio.pretrain.batches import RINGS, VIEW_PX, Batch, Batches, Lesson
 from studio.pretrain.lit import lit, save_sheet
 from studio.pretrain.session import Ranks, compiled, options, rate, run
 
@@ -81,7 +81,7 @@ class Training:
         torch.manual_seed(seed)
         self.batches.random.seed(seed)
         self.batches.generator.manual_seed(seed)
-        self._ahead: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._ahead: list[Lesson] = []
         if ranks.first:
             count = sum(p.numel() for p in self.net.parameters())
             print(f"{args.arm}: {count:,} parameters on {ranks.world} device(s)", flush=True)
@@ -114,27 +114,36 @@ class Training:
         if self.ranks.first:
             print(f"resumed at step {self.step} after {self.seconds / 60:.1f} minutes", flush=True)
 
-    def batch(self) -> tuple[Tensor, Tensor, Tensor, int]:
-        """Clean x [B·V, C, h, w] in −1…1, geometry with the frame [B·V, 9 + CODE, h, w], tokens [B, L], and V."""
+    def batch(self) -> Lesson:
+        """The next one; painted ones are used several times."""
         if not self._ahead:
             rings = self.args.rings or self.batches.rings(self.args.pictures)
             views = rings[self.batches.random.randrange(len(rings))]
             self._ahead = self._painted(self.args.pictures // views, views) * AGAIN
-        x, geometry, tokens = self._ahead.pop()
-        return x, geometry, tokens, len(geometry) // len(tokens)
+        return self._ahead.pop()
 
-    def _painted(self, objects: int, views: int) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """AHEAD batches, painted together and dealt out at random, so that neighbours of one material part."""
+    def _painted(self, objects: int, views: int) -> list[Lesson]:
+        """AHEAD lessons, painted together and dealt out at random, so that neighbours of one material part."""
         drawn: Batch = self.batches.draw(AHEAD * objects, views)
         dealt = torch.randperm(AHEAD * objects, generator=self.batches.generator).chunk(AHEAD)
-        parts = []
+        lessons = []
         for rows in dealt:
             said = [drawn.samples[i].caption if self.batches.random.random() > DROPPED else "" for i in rows.tolist()]
             tokens = self.batches.tokens(said, length=self.size.tokens)
             on = rows.to(self.device)
             x, geometry = Batch(drawn.pictures[on], drawn.geometry[on], [], drawn.frame[on]).flat()
-            parts.append((x, torch.cat([geometry.float(), drawn.frame[on].flatten(0, 1)], 1), tokens))
-        return parts
+            frame, geometry = drawn.frame[on].flatten(0, 1), geometry.float()
+            unit = drawn.frame[on][:, 0, -1, 0, 0]
+            lessons.append(Lesson(x, geometry, self._fields(frame, geometry), unit, tokens))
+        return lessons
+
+    @torch.no_grad()
+    def _fields(self, frame: Tensor, geometry: Tensor) -> Tensor | None:
+        """Once per lesson, since they cost as much as a step; in the precision that the network is asked in."""
+        if not self.size.mixed:
+            return None
+        found = _solid.seen(frame, geometry[:, 3:6], self.batches.volumes, patch=PATCH)
+        return found.bfloat16() if self.device.type == "cuda" else found
 
     def clean(self, x: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor]:
         """What is denoised, and where it counts [N, 1, …]: pictures themselves, or what the encoder makes of them."""
@@ -145,54 +154,47 @@ class Training:
             shown = torch.nn.functional.max_pool2d(mask, 8)
             return self.encoder(x, mask).float() * shown, shown
 
-    def loss(self, x: Tensor, geometry: Tensor, tokens: Tensor, views: int) -> Tensor:
+    def loss(self, lesson: Lesson) -> Tensor:
         """[2]: the weighted loss at early (noisy) and at late times; each the mean over its half of the objects. The first also
         holds the error of the frame's unit."""
-        B = len(tokens)
-        x0, mask = self.clean(x, geometry)
+        B = len(lesson.tokens)
+        x0, mask = self.clean(lesson.x, lesson.geometry)
         t = (torch.randperm(B, device=self.device) + torch.rand(B, device=self.device)) / B
-        a = alpha_bar(t, shift=self.size.shift).repeat_interleave(views).view(-1, 1, 1, 1)
-        noisy = a.sqrt() * x0 + (1 - a).sqrt() * self.noise(x0, geometry, B)
-        guess = self.predict(noisy, geometry, t.repeat_interleave(views), tokens, views)
+        a = alpha_bar(t, shift=self.size.shift).repeat_interleave(lesson.views).view(-1, 1, 1, 1)
+        noisy = a.sqrt() * x0 + (1 - a).sqrt() * self.noise(x0, lesson)
+        guess = self.asked(self.net, noisy, t.repeat_interleave(lesson.views), lesson)
         weight = mask if self.size.latent else mask * x0.new_tensor(WEIGHTS).view(1, -1, 1, 1)
         error = ((guess.float() - x0).square() * weight).reshape(B, -1).sum(1)
         error = error / weight.expand_as(x0).reshape(B, -1).sum(1).clamp(min=1)
         snr = alpha_bar(t, shift=self.size.shift) / (1 - alpha_bar(t, shift=self.size.shift))
         weighted = error * (1 + snr).clamp(max=5)
         early = (t > 0.5).float()
-        return torch.stack([(weighted * early).mean() + self._unit_error(geometry, tokens), (weighted * (1 - early)).mean()])
+        return torch.stack([(weighted * early).mean() + self._unit_error(lesson), (weighted * (1 - early)).mean()])
 
-    def _unit_error(self, geometry: Tensor, tokens: Tensor) -> Tensor:
+    def _unit_error(self, lesson: Lesson) -> Tensor:
         if not self.size.mixed:
-            return geometry.new_zeros(())
-        true = geometry[:, -1].flatten(1)[:, 0].view(len(tokens), -1)[:, 0]
-        return UNIT * (self.net.usual_unit(self.net.text(tokens)).float() - true).square().mean()
+            return lesson.unit.new_zeros(())
+        return UNIT * (self.net.usual_unit(self.net.text(lesson.tokens)).float() - lesson.unit).square().mean()
 
-    def noise(self, x0: Tensor, geometry: Tensor, objects: int) -> Tensor:
+    def noise(self, x0: Tensor, lesson: Lesson) -> Tensor:
         """Noise like x0, as painting draws it."""
         if not self.size.cell:
             return torch.randn_like(x0)
-        return _noise.drawn_for_training(self.net.places(geometry), x0.shape[1], cell=self.size.cell, objects=objects)
+        objects = len(lesson.tokens)
+        return _noise.drawn_for_training(self.net.places(lesson.geometry), x0.shape[1], cell=self.size.cell, objects=objects)
 
-    def predict(self, noisy: Tensor, geometry: Tensor, t: Tensor, tokens: Tensor, views: int) -> Tensor:
-        """The network in training precision."""
-        return self.asked(self.net, noisy, geometry, t, tokens, views)
-
-    def asked(self, net: Denoiser, noisy: Tensor, geometry: Tensor, t: Tensor, tokens: Tensor, views: int) -> Tensor:
-        """The same of any network; `geometry` [N, 9 + CODE, h, w] holds the frame."""
-        geometry, frame = geometry[:, : self.size.geometry], geometry[:, self.size.geometry :]
-        with torch.no_grad():
-            seen = _solid.seen(frame, geometry[:, 3:6], self.batches.volumes) if self.size.mixed else None
+    def asked(self, net: Denoiser, noisy: Tensor, t: Tensor, lesson: Lesson, tokens: Tensor | None = None) -> Tensor:
+        """What a network says in training precision of noisy x at times t [B·V], with the lesson's tokens or others [B, L]."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            text = net.text(tokens).repeat_interleave(views, 0)
-            noisy, geometry = (v.contiguous(memory_format=torch.channels_last) for v in (noisy, geometry))
-            return net(noisy, geometry, t, text, views=views, fields=seen)
+            text = net.text(lesson.tokens if tokens is None else tokens).repeat_interleave(lesson.views, 0)
+            noisy, geometry = (v.contiguous(memory_format=torch.channels_last) for v in (noisy, lesson.geometry))
+            return net(noisy, geometry, t, text, views=lesson.views, fields=lesson.fields)
 
     def advance(self) -> Tensor:
         """One optimiser step; returns the detached loss [2]."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate(self.step, self.since, self.seconds / (60 * self.args.minutes), peak=self.args.rate)
-        loss = self.loss(*self.batch())
+        loss = self.loss(self.batch())
         self.optimizer.zero_grad(set_to_none=True)
         loss.sum().backward()
         self.ranks.average_gradients(self.parameters)

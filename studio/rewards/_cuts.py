@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from studio.errors import StudioError
 from studio.rewards import Look
+from studio.rewards._kept import Kept
 from studio.rewards._mirror import robust
 from studio.rewards._texels import gather
 from studio.surface.seams import seams
@@ -34,8 +35,9 @@ class Cuts(nn.Module):
     length: Tensor
     """[n] of cut, summing to 1."""
 
-    def __init__(self, mesh: Mesh, atlas: Atlas) -> None:
+    def __init__(self, mesh: Mesh, atlas: Atlas, *, contrast: float) -> None:
         super().__init__()
+        self.kept = Kept(contrast)
         atlas = atlas.to("cpu")
         cuts = seams(mesh, atlas)
         sides = [_read(atlas, i.long(), w) for i, w in zip(cuts.index, cuts.weight, strict=True)]
@@ -51,7 +53,13 @@ class Cuts(nn.Module):
         """The score of a look, a scalar ≤ 0."""
         texels = gather(look.base_color, self.index.flatten()).unflatten(1, self.index.shape)
         sides = (texels * self.weight.to(texels.dtype)).sum(-1)
-        return -(robust(sides[:, 0] - sides[:, 1]) @ self.length.to(texels.dtype)).mean()
+        length = self.length.to(texels.dtype)
+        difference = (robust(sides[:, 0] - sides[:, 1]) @ length).mean()
+        mean = (sides @ length).mean(1)[:, None, None]
+        variance = ((sides - mean).square() @ length).mean()
+        if self.kept.empty:
+            self.kept.fill(difference, variance)
+        return -difference - self.kept(variance)
 
 
 def seamless(mesh: Mesh) -> StudioError:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from studio.errors import StudioError
 from studio.rewards import Look
 from studio.rewards._cells import cells
+from studio.rewards._kept import Kept
 from studio.rewards._texels import area, gather
 from studio.surface.symmetry import Plane, mirrored_pairs, texel_size
 
@@ -31,19 +32,16 @@ def robust(difference: Tensor) -> Tensor:
 class Mirror(nn.Module):
     """Scores how alike the two halves of a texture are; see `symmetry.Symmetry` for the formula.
 
-    The buffer `reference`, half of the untrained texture's local variance, is taken at the first look (NaN before) and is the
-    module's only state; a run may fill it by hand. A look with a step sees one portion of the pairs, large cells drawn without
-    replacement until every pair has had its turn; a look without one sees them all.
+    What the untrained texture has is taken at the first look and is the module's only state. A look with a step sees one portion
+    of the pairs, large cells drawn without replacement until every pair has had its turn; a look without one sees them all.
     """
-
-    reference: Tensor
 
     def __init__(self, plane: Plane, atlas: Atlas, *, contrast: float, most: int) -> None:
         super().__init__()
         pairs = mirrored_pairs(plane, atlas)
         if not len(pairs.texel):
             raise StudioError("No texel has a mirror image on this mesh.", "Use a larger atlas, or leave this reward out.")
-        self.contrast = contrast
+        self.kept = Kept(contrast)
         position = atlas.position.cpu().numpy().reshape(-1, 3)[pairs.texel].astype(np.float64)
         chart = atlas.chart.cpu().numpy().reshape(-1)[pairs.texel]
         size = max(CELL, 2 * texel_size(atlas))
@@ -55,7 +53,6 @@ class Mirror(nn.Module):
         self._constant("weight", area(atlas, texel))
         self._constant("small", small)
         self._constant("large", large)
-        self.register_buffer("reference", torch.tensor(float("nan")))
         self.portions = _portions(large, most)
         total = int(atlas.valid.sum())
         self.notes = (
@@ -65,13 +62,12 @@ class Mirror(nn.Module):
 
     def forward(self, look: Look) -> Tensor:
         """The score of a look, a scalar ≤ 0."""
-        if torch.isnan(self.reference):
+        if self.kept.empty:
             with torch.no_grad():
-                self.reference.fill_(self.compare(look.base_color, slice(None))[1].item() / 2)
+                self.kept.fill(*self.compare(look.base_color, slice(None)))
         portion = slice(None) if look.step is None else self.portions[look.step % len(self.portions)]
         difference, variance = self.compare(look.base_color, portion)
-        lost = torch.relu(self.reference - variance) / self.reference.clamp_min(1e-12)
-        return -difference - self.contrast * lost.to(difference.dtype)
+        return -difference - self.kept(variance)
 
     def compare(self, base_color: Tensor, portion: slice) -> tuple[Tensor, Tensor]:
         """The data term (mean robust difference of three scales) and the local variance of a portion of the pairs."""

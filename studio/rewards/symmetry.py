@@ -20,18 +20,19 @@ MOST_PAIRS = 150_000
 
 @dataclass(frozen=True)
 class Symmetry(Reward):
-    """r = −⅓ Σ_s mean ρ(B_s(T − T∘mirror)) − contrast · relu(v₀ − v) / v₀.
+    """r = −⅓ Σ_s mean ρ(B_s(T − T∘mirror)) − contrast · d₀ · relu(1 − v/v₀)².
 
     B_s averages over nothing, small and large cells of surface, weighted by the surface a texel covers; ρ is Charbonnier's robust
-    L1; v is the mean variance within large cells, and v₀ half of that of the untrained texture, so that a flat colour does not
-    win. The difference is taken before it is averaged: a texture that mirrors itself exactly then has a data term of exactly
-    0 at all scales however its charts are cut, and one that is off by a constant δ between the halves has exactly ρ(δ).
+    L1; v is the mean variance within large cells, v₀ half of that of the untrained texture and d₀ its first term, so that a flat
+    colour does not win. The difference is taken before it is averaged: a texture that mirrors itself exactly then has a data
+    term of exactly 0 at all scales however its charts are cut, and one that is off by a constant δ between the halves has
+    exactly ρ(δ).
     """
 
     description = "Paints the left and the right half of a symmetric mesh alike."
     alias = "symmetry consistency"
 
-    contrast: float = knob(1.0, "How strongly the loss of local contrast is held against a texture.", low=0.0, high=10.0)
+    contrast: float = knob(2.0, "What a flat colour pays, in parts of what the untrained halves differ.", low=0.0, high=10.0)
 
     def check(self, mesh: Mesh) -> None:
         """Raises StudioError when the mesh has no mirror plane."""

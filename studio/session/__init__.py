@@ -230,9 +230,9 @@ class Session(Editing, Showing, Painting, Filing, Loras):
         self._engine.submit("loading the engine", plain, then=here, failed=lambda e: self._failed("Showing the mesh", e))
         config = self.config
         ready = lambda: _warm(mesh, config, lambda: self.mesh is mesh and self._running is None)  # noqa: E731
-        self._engine.submit("", device.give_memory_back, failed=lambda e: None)
         # What goes wrong here goes wrong again in the run, and is told there.
         self._engine.submit("making ready to paint", ready, failed=lambda e: None)
+        self._engine.submit("", device.give_memory_back, failed=lambda e: None)
         if self._waiting is not None:
             self._begin(single=self._waiting)
         self._changed()

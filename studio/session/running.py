@@ -152,7 +152,8 @@ class Running:
             raise
         finally:
             steps.close()
-            del steps
+            # The last progress can still be asked for its checkpoint: it holds network, optimiser and rewards.
+            steps = progress = self._last = self._viewer = None
             device.give_memory_back(where)  # other programs may need it while this one only shows
 
     def _note(self, progress: Progress) -> bool:

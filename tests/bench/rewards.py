@@ -20,7 +20,8 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-MESHES = ("robot", "rabbit", "vase")
+KINDS = ("lora", "all steps", "texture")
+MESHES = ("rabbit", "robot", "vase")
 PROMPTS = {
     "alignment": "black and white stripes",
     "emphasis": "blue and white mosaic",
@@ -43,6 +44,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--device", default="auto")
     p.add_argument("--rewards", nargs="*", default=None)
     p.add_argument("--meshes", nargs="*", default=list(MESHES))
+    p.add_argument("--kinds", nargs="*", default=list(KINDS), choices=KINDS)
     p.add_argument("--iterations", type=int, default=40)
     p.add_argument("--seeds", type=int, default=8, help="held-out seeds")
     p.add_argument("--part", default="1/1")
@@ -57,8 +59,8 @@ def cases(args: argparse.Namespace) -> list[dict[str, Any]]:
 
     names = args.rewards or SOCKET.working()
     listed = [{"reward": r, "mesh": m, "kind": "lora"} for r in names for m in args.meshes]
-    listed += [{"reward": r, "mesh": args.meshes[0], "kind": kind} for r in names for kind in ("all steps", "texture")]
-    return listed
+    listed += [{"reward": r, "mesh": args.meshes[0], "kind": kind} for r in names for kind in KINDS[1:]]
+    return [case for case in listed if case["kind"] in args.kinds]
 
 
 def measure(case: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
@@ -141,12 +143,12 @@ def tables(found: list[dict[str, Any]]) -> str:
     """All cases as markdown."""
     from studio.gain import paired
 
-    lines = ["| reward | mesh | untrained | tuned | gain | 95 % bound | standard deviations | s / iteration |",
-             "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
+    lines = ["| reward | mesh | untrained | tuned | gain | 95 % bound | in SD | judge | drift | alarm | s / iteration |",
+             "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
     cross: dict[str, dict[str, list[float]]] = {}
     for case in (c for c in found if c["kind"] == "lora"):
         if "refused" in case:
-            lines.append(f"| {case['reward']} | {case['mesh']} | {case['refused']} | | | | | |")
+            lines.append(f"| {case['reward']} | {case['mesh']} | {case['refused']} |" + " |" * 8)
             continue
         report = case["report"]
         seeds = list(report["per_seed"].values())
@@ -156,8 +158,11 @@ def tables(found: list[dict[str, Any]]) -> str:
             if name == case["reward"]:
                 pace = report["seconds"]["train"] / max(len(report["steps"]), 1)
                 before, after = report["before"][name], report["after"][name]
-                numbers = f"{before:.3f} | {after:.3f} | {gain.mean:+.3f} | {gain.low:+.3f} | {gain.share:+.1f} | {pace:.2f}"
-                lines.append(f"| {name} | {case['mesh']} | {numbers} |")
+                numbers = f"{before:.3f} | {after:.3f} | {gain.mean:+.3f} | {gain.low:+.3f} | {gain.share:+.1f}"
+                first, last = report["gauges"][0], report["gauges"][-1]
+                watched = f"{last['judge'] - first['judge']:+.1f} | {last['drift']:.4f}"
+                rang = report["alarms"][0]["iteration"] if report["alarms"] else ""
+                lines.append(f"| {name} | {case['mesh']} | {numbers} | {watched} | {rang} | {pace:.2f} |")
     names = sorted({n for row in cross.values() for n in row})
     said = "How optimising one (rows) moves each other, in standard deviations of its untrained seeds, mean over meshes:"
     lines += ["", said, "",
@@ -168,7 +173,7 @@ def tables(found: list[dict[str, Any]]) -> str:
     for reward in dict.fromkeys(c["reward"] for c in found):
         kinds = {c["kind"]: c for c in found if c["reward"] == reward and c["mesh"] == found[0]["mesh"] and "report" in c}
         shown = []
-        for kind in ("lora", "all steps", "texture"):
+        for kind in KINDS:
             report = kinds.get(kind, {}).get("report")
             shown.append(f"{report['after'][reward] - report['before'][reward]:+.3f}" if report else "")
         lines.append(f"| {reward} | {found[0]['mesh']} | " + " | ".join(shown) + " |")

@@ -56,11 +56,11 @@ def test_stages_follow_each_other_and_end_on_the_grid_that_painting_uses(student
 
 def test_the_teacher_of_guidance_is_what_painting_does_with_two_passes(student) -> None:
     t = student("--guidance", "3")
-    x, geometry, tokens, views = t.batch()
-    noisy, time = torch.randn_like(x), torch.full((len(x),), 0.5)
+    lesson = t.batch()
+    noisy, time = torch.randn_like(lesson.x), torch.full((len(lesson.x),), 0.5)
     with torch.no_grad():
-        goal = t.guided(noisy, geometry, time, tokens, views)
-        asked, bare = (t.ask(noisy, geometry, time, k, views) for k in (tokens, torch.zeros_like(tokens)))
+        goal = t.guided(noisy, time, lesson)
+        asked, bare = (t.ask(noisy, time, lesson, k) for k in (lesson.tokens, torch.zeros_like(lesson.tokens)))
     assert torch.allclose(goal, bare + 3 * (asked - bare), atol=1e-5)
 
 
@@ -68,11 +68,11 @@ def test_two_equal_predictions_are_one(student, monkeypatch) -> None:
     """A teacher that always says the same leaves the student nothing else to say."""
     t = student()
     t.stage = 2
-    x, geometry, tokens, views = t.batch()
-    fixed = torch.rand_like(x)
+    lesson = t.batch()
+    fixed = torch.rand_like(lesson.x)
     monkeypatch.setattr(t, "ask", lambda *_: fixed)
     for now in (1.0, 0.5, 0.25):
-        goal = t.two(torch.randn_like(x), geometry, torch.full((len(x),), now), tokens, views)
+        goal = t.two(torch.randn_like(fixed), torch.full((len(fixed),), now), lesson)
         assert torch.allclose(goal, fixed, atol=1e-3)
 
 

@@ -14,6 +14,7 @@ from studio.rewards import SOCKET, Look, Score
 from studio.surface.atlas import Atlas, build_atlas
 from studio.surface.curvature import at_texels, mean_curvature
 from studio.surface.mesh import Mesh
+from tests.meshes import uv_sphere
 
 SIZE = 384
 
@@ -145,6 +146,17 @@ def test_the_mesh_alone_is_refused_for_the_same_reasons(name: str) -> None:
 def test_a_mesh_without_cuts_has_no_seams() -> None:
     with pytest.raises(StudioError, match="has no seams"):
         built("seam", plane())
+
+
+def test_a_flat_colour_hides_no_seam() -> None:
+    """It pays twice what the untrained seams differ, and a fainter pattern of more than half its variance nothing."""
+    mesh = uv_sphere(24, 12)
+    scene = mesh, build_atlas(mesh, 96)
+    score, pattern = built("seam", scene), torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    untrained = scored(score, pattern, scene)
+    assert scored(score, torch.full_like(pattern, 0.5), scene) == pytest.approx(2 * untrained, rel=1e-5)
+    faded = 0.5 + 0.75 * (pattern - 0.5)
+    assert untrained < scored(score, faded, scene) < 0
 
 
 def test_a_bare_half_halves_the_coverage_and_grain_is_no_detail() -> None:

@@ -60,27 +60,34 @@ def test_fine_differences_cost_less_than_broad_ones() -> None:
 
 
 def test_a_flat_colour_does_not_win() -> None:
-    score = built()
-    untrained = score(look(noise()))
-    assert score(look(torch.full_like(noise(), 0.5))) == pytest.approx(-1.0)
-    assert score(look(torch.full_like(noise(), 0.5))) < untrained
-    assert built(contrast=0.0)(look(torch.full_like(noise(), 0.5))) == 0
+    """It pays twice what the untrained halves differ, whatever that is."""
+    flat = torch.full_like(noise(), 0.5)
+    for amplitude in (1.0, 0.2):
+        score = built()
+        untrained = score(look(0.5 + amplitude * (noise() - 0.5)))
+        assert float(score(look(flat))) == pytest.approx(2 * float(untrained), rel=1e-6)
+    assert built(contrast=0.0)(look(flat)) == 0
 
 
 def test_half_the_untrained_contrast_is_free() -> None:
-    score = built()
-    score(look(alike(noise())))
+    score = built(contrast=1.0)
+    lost = -float(score(look(noise())))
     centre = noise().mean()
-    for scale, expected in ((0.71, 0.0), (0.5, -0.5), (0.1, -0.98)):
-        assert float(score(look(alike(centre + scale * (noise() - centre))))) == pytest.approx(expected, abs=1e-6)
+    for scale, expected in ((0.71, 0.0), (0.5, 0.25), (0.1, 0.96)):
+        texture = alike(centre + scale * (noise() - centre))
+        share = score.compare(texture, slice(None))[1] / score.compare(noise(), slice(None))[1]
+        paid = max(0.0, 1 - 2 * float(share)) ** 2
+        assert float(score(look(texture))) == pytest.approx(-lost * paid, abs=1e-6)
+        assert paid == pytest.approx(expected, abs=0.05)
 
 
-def test_the_reference_is_its_only_state_and_can_be_put_back() -> None:
+def test_what_the_untrained_texture_had_is_its_only_state_and_can_be_put_back() -> None:
     score = built()
-    assert torch.isnan(score.reference)
+    assert score.kept.empty
     score(look(noise()))
-    assert score.reference == pytest.approx(float(score.compare(noise(), slice(None))[1]) / 2)
-    assert list(score.state_dict()) == ["reference"]
+    difference, variance = score.compare(noise(), slice(None))
+    assert score.kept.reference.tolist() == pytest.approx([float(difference), float(variance) / 2])
+    assert list(score.state_dict()) == ["kept.reference"]
     other = built()
     other.load_state_dict(score.state_dict())
     assert other(look(0.1 * noise())) == score(look(0.1 * noise())) != built()(look(0.1 * noise()))

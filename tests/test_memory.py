@@ -1,0 +1,89 @@
+"""What is done with is let go: nothing that waits for its next job keeps the last one, and a run takes all it held with it."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from studio import device
+from studio.desk import Desk
+from studio.objective import Objective
+from studio.session import Session
+from studio.worker import Worker
+from tests.test_session import sessions, sphere, until  # noqa: F401 - fixtures
+from tests.test_worker import eventually
+
+
+class Large:
+    """Something that takes memory."""
+
+
+@pytest.fixture
+def counted() -> Iterator[None]:
+    """Memory is freed the moment that nothing refers to it, and not because the garbage collector happened to come by."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_a_desk_keeps_neither_its_last_job_nor_what_came_of_it(counted: None) -> None:
+    desk, taken, material = Desk("test"), [], Large()
+    made = weakref.ref(material)
+    results: list[weakref.ref[Large]] = []
+
+    def work(material: Large = material) -> Large:
+        results.append(weakref.ref(result := Large()))
+        return result
+
+    desk.submit("", work, then=lambda value: taken.append(type(value)), failed=lambda error: None)
+    del work, material
+    eventually(desk.poll)
+    assert taken == [Large]
+    eventually(lambda: made() is None and results[0]() is None)
+    desk.close(1)
+
+
+def test_a_worker_that_has_ended_keeps_nothing_of_what_it_iterated(counted: None) -> None:
+    material = Large()
+    left = weakref.ref(material)
+    worker = Worker(lambda material=material: (type(material) for _ in range(3)))
+    del material
+    worker.start()
+    assert worker.join(5) and worker.take() == [Large] * 3
+    assert left() is None
+
+
+def test_a_run_that_was_stopped_is_gone_when_its_memory_is_given_back(
+    sphere: Path,  # noqa: F811
+    sessions: Callable[..., Session],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Network, optimiser and rewards: else there would be nothing to give."""
+    session, runs, left = sessions(sphere, iterations=100), [], []
+    give = device.give_memory_back
+
+    def recorded(**parts: Any) -> Objective:
+        runs.append(weakref.ref(objective := Objective(**parts)))
+        return objective
+
+    def given(where: torch.device | None = None) -> None:
+        give(where)
+        if threading.current_thread().name == "studio-worker":
+            gc.collect()
+            left.append([run() for run in runs])
+
+    until(session, lambda: not session.loading)
+    monkeypatch.setattr("studio.run.Objective", recorded)
+    monkeypatch.setattr(device, "give_memory_back", given)
+    session.start()
+    until(session, lambda: session.pace.iteration >= 1)
+    session.stop()
+    until(session, lambda: session.state == "idle")
+    assert left == [[None]]
