@@ -14,6 +14,10 @@ from studio.errors import DeviceError
 if TYPE_CHECKING:
     import torch
 
+HEAPS = 2
+M_ARENA_MAX = -8
+"""glibc's number for that option, from malloc.h."""
+
 
 def device(name: str) -> torch.device:
     """The torch device called `name`; "auto" takes CUDA, then Apple's MPS, then the CPU.
@@ -50,18 +54,37 @@ def leave_a_core() -> None:
 
 
 def give_memory_back(where: torch.device | None = None) -> None:
-    """Hand what is no longer used back to the system: of the card, and of the process.
-
-    glibc keeps what threads have freed, a gigabyte and more after a few runs (the others give it back by themselves).
-    """
+    """Hand what is no longer used back to the system: of the card, and of the process."""
     gc.collect()
     if where is not None and where.type == "cuda":
         import torch
 
         torch.cuda.empty_cache()
+    trim()
+
+
+def trim() -> None:
+    """Hand what has been freed back to the system; it takes some 50 ms, once there is much of it.
+
+    glibc keeps what threads have freed, a gigabyte and more after a few runs (the others give it back by themselves).
+    """
+    _glibc("malloc_trim", 0)
+
+
+def share_heaps() -> None:
+    """Let all threads of this process allocate from HEAPS heaps. To be called before there are threads.
+
+    glibc gives each thread a heap of its own (eight for each core at most), and what is free in one is of no use to the others:
+    after a run, each holds as much as its thread needed at its busiest.
+    """
+    _glibc("mallopt", M_ARENA_MAX, HEAPS)
+
+
+def _glibc(function: str, *numbers: int) -> None:
+    """Call a function of glibc; nothing happens with another C library."""
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        with contextlib.suppress(OSError, AttributeError):
+            getattr(ctypes.CDLL("libc.so.6"), function)(*numbers)
 
 
 def peak_memory_bytes(where: torch.device) -> int:

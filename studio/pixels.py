@@ -167,19 +167,19 @@ class Places:
         self.pixel, self.face, self.bary = (t.to(device) for t in hits)
         corner = self.face[:, None] * 3 + torch.arange(3, device=device)
         looked = _by_channel(F.embedding_bag(corner, model.corner, per_sample_weights=self.bary, mode="sum"))
-        position, normal, self.uv, open_ = looked.split([3, 3, 2, 1], dim=1)
+        position, normal, uv, open_ = looked.split([3, 3, 2, 1], dim=1)
+        self.uv = uv.clone()  # these stay while the picture does: a view of `looked` would keep all of it
         flat = _by_channel(model.flat.index_select(0, self.face))
         axis = torch.from_numpy(camera.direction()).float().to(device)
         if camera.orthographic:
             self.to_eye = axis.expand_as(position)
         else:
             self.to_eye = _unit(torch.from_numpy(camera.position()).float().to(device) - position)
-        front = (self.to_eye * flat[:, :3]).sum(-1, keepdim=True) >= 0
+        self._front = (self.to_eye * flat[:, :3]).sum(-1, keepdim=True) >= 0
         self.normal = _unit(normal)
-        self.facing = torch.where(front, self.normal, -self.normal)  # surfaces are lit on the side that is seen
-        self._open = torch.where(front, open_, 1.0)  # what hides light from the back of a sheet is not known
+        self._open = torch.where(self._front, open_, 1.0)  # what hides light from the back of a sheet is not known
         self.depth = camera.distance + (np.dot(camera.target, camera.direction()) - position @ axis)
-        self._set = flat[:, 4].long()
+        self._set = flat[:, 4].int()
         across = 2 * math.tan(math.radians(camera.fov_deg) / 2) / band.height * sample_px
         slant = (self.facing * self.to_eye).sum(-1).clamp(min=0.1).rsqrt()
         self._footprint = flat[:, 3] * slant * across * (camera.distance if camera.orthographic else self.depth)  # uv units
@@ -187,6 +187,11 @@ class Places:
     def __len__(self) -> int:
         """n."""
         return len(self.pixel)
+
+    @property
+    def facing(self) -> Tensor:
+        """The normals [n, 3] of the side that is seen: that is the one that is lit."""
+        return torch.where(self._front, self.normal, -self.normal)
 
     @cached_property
     def lighting(self) -> Lighting:
@@ -211,7 +216,7 @@ class Places:
         start = starts[level] + self._set * side**2
         (left, right, x), (above, below, y) = (_around(c.remainder(1) * side - 0.5, side) for c in self.uv.unbind(1))
         above, below = start + above * side, start + below * side
-        index = torch.stack([above + left, above + right, below + left, below + right], dim=1)
+        index = torch.stack([above + left, above + right, below + left, below + right], dim=1).int()  # half as large
         return index, torch.stack([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y], dim=1)
 
     @cached_property

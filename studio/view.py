@@ -43,8 +43,8 @@ WIRE = ((0.10, 0.097, 0.09), (0.914, 0.894, 0.847))
 """Edges are dark on bright surfaces and bright on dark ones."""
 BAND_PIXELS = {"cpu": 1 << 16}
 """A band is about that large, to stay in a processor's cache and to be left soon; a graphics card draws the whole at once."""
-KEPT_HITS = 1_500_000
-"""At most so many surface pixels stay prepared for the next texture."""
+KEPT_HITS = 1_000_000
+"""At most so many surface pixels stay prepared for the next texture; each takes some 140 bytes."""
 FLOOR_PX, FLOOR_LAMPS = 112, 128
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import platform
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -87,3 +90,37 @@ def test_a_run_that_was_stopped_is_gone_when_its_memory_is_given_back(
     session.stop()
     until(session, lambda: session.state == "idle")
     assert left == [[None]]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep no heaps of threads")
+def test_threads_share_the_heaps() -> None:
+    """In a process of its own: a heap stays as long as its process."""
+    told = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, timeout=60)
+    assert told.stdout.split() == ["12", str(device.HEAPS)], told.stderr
+
+
+THREADS = """
+import ctypes, threading
+from studio import device
+c = ctypes.CDLL("libc.so.6")
+c.malloc.restype, c.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+c.open_memstream.restype, c.fclose.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+c.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+
+def heaps():
+    text, size = ctypes.c_char_p(), ctypes.c_size_t()
+    stream = c.open_memstream(ctypes.byref(text), ctypes.byref(size))
+    c.malloc_info(0, stream)
+    c.fclose(stream)
+    return text.value.count(b"<heap nr")
+
+device.share_heaps()
+gate = threading.Barrier(12)
+def work():
+    assert c.malloc(10_000)
+    gate.wait()
+threads = [threading.Thread(target=work) for _ in range(12)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(threads), heaps())
+"""

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from studio import device
 from studio.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def open_window(path: Path | None = None, *, errand: Errand | None = None) -> No
     """
     if reason := why_not():
         raise DeviceError(f"The window cannot be opened. {reason}", REMEDY)
+    device.share_heaps()  # a dozen threads come and go here
     try:
         from studio.gui import ending
         from studio.gui.app import App

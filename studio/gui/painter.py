@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from studio import device
+
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from studio.shot import Shot
     from studio.surface.mesh import Mesh
     from studio.texture import Texture
+
+REST_S, UNREST_S = 1.0, 5.0
+"""What pictures have freed goes back to the system when nothing was to be drawn for so long; and so often where that never comes:
+a mesh that turns, a run with quick iterations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +61,7 @@ class Painter:
         self._done: Picture | None = None
         self._error: Exception | None = None
         self._busy = self._closed = False
+        self._trimmed = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="view", daemon=True)
         self._thread.start()
 
@@ -104,11 +111,19 @@ class Painter:
                 self._busy = False
 
     def _next(self) -> Request | None:
+        if not self._asked(REST_S) or time.monotonic() > self._trimmed + UNREST_S:
+            device.trim()
+            self._trimmed = time.monotonic()
+        self._asked(None)
         with self._change:
-            self._change.wait_for(lambda: self._closed or self._wanted is not None)
             request, self._wanted = self._wanted, None
             self._busy = True
             return None if self._closed else request
+
+    def _asked(self, timeout_s: float | None) -> bool:
+        """Wait until there is something to do; False when that did not come in time."""
+        with self._change:
+            return self._change.wait_for(lambda: self._closed or self._wanted is not None, timeout_s)
 
     def _draw(self, viewer: Any, request: Request) -> None:
         from studio.view import Superseded

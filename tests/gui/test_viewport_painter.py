@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from studio import device
 from studio.camera import Camera
 from studio.errors import StudioError
 from studio.gui import painter
@@ -53,6 +54,15 @@ def drawing(slow: Slow) -> Iterator[Painter]:
     slow.go.set()
     thread.close()
     assert not thread._thread.is_alive()
+
+
+@pytest.fixture
+def trimmed(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When memory was given back."""
+    times: list[float] = []
+    monkeypatch.setattr(painter, "REST_S", 0.2)
+    monkeypatch.setattr(device, "trim", lambda: times.append(time.monotonic()))
+    return times
 
 
 MESH: Any = object()
@@ -102,3 +112,14 @@ def test_errors_come_home_and_the_thread_lives_on(drawing: Painter, slow: Slow) 
         until(drawing.take)
     drawing.ask(request(1))
     assert until(drawing.take).request.shot.camera.azimuth_deg == 1
+
+
+def test_memory_is_given_back_once_when_nothing_is_drawn_any_more(trimmed: list[float], drawing: Painter, slow: Slow) -> None:
+    slow.go.set()
+    for azimuth in (1, 2):
+        drawing.ask(request(azimuth))
+        drawn = (until(drawing.take), time.monotonic())[1]
+        until(lambda drawn=drawn: trimmed and trimmed[-1] > drawn)
+        count = len(trimmed)
+        time.sleep(0.5)
+        assert len(trimmed) == count
