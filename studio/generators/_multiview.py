@@ -136,7 +136,7 @@ class MultiView(Painter):
         x, frame = self._parted(x)
         fields = self._seen(frame.detach(), scene, views).repeat(sides, 1, 1, 1) if self.network.size.mixed else None
         x, geometry = (a.repeat(sides, 1, 1, 1) for a in (x, geometry))
-        x0 = self.network(x, geometry, t, text, views=1 if self.fused else count, fields=fields)
+        x0, _ = self.network(x, geometry, t, text, views=1 if self.fused else count, fields=fields)
         return x0.unflatten(0, (sides, count)).transpose(0, 1)
 
     def guess(self, x: Tensor, prediction: Tensor, i: int, scene: Scene) -> Tensor:

@@ -22,6 +22,8 @@ from studio.words import TOKENS
 
 PATCH = 8
 """Pixels per token and axis, of patches and latents alike."""
+INKS = 3
+"""Inks of a material; those beyond the first lie on it with a share at every point."""
 MASK = 6
 """Where geometry holds the mask: after position and normal; curvature and openness follow."""
 
@@ -95,33 +97,52 @@ class JointAttention:
 
 
 class Head(nn.Module):
-    """Token features [N, 16c, h/8, w/8] + noisy picture + geometry → clean picture [N, C, h, w], smooth across patch borders.
+    """Token features [N, `features`, h/8, w/8] + noisy picture + geometry → clean picture [N, C, h, w] without patch borders.
 
-    Where there is a frame, every token also says in how many ways to mix the solid fields at each of its pixels: a prompt
-    chooses among motifs that are sharp already.
+    Where there is a frame, every token also writes a small perceptron for its pixels: how to mix the solid fields into motifs,
+    these into the shares of INKS inks, and the inks. A prompt so chooses among patterns that are sharp already, and colours them;
+    convolutions alone would have to learn to multiply the one with the other.
     """
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        c, self.mixed = size.head_channels, size.mixed
+        c, self.mixed, self.painted = size.head_channels, size.mixed, size.painted
+        written = [FIELDS * self.mixed, self.mixed, INKS * self.mixed, INKS, INKS * self.painted] if self.mixed else []
+        self.parts = [16 * c, *written]
         self.enter = nn.Conv2d(c + 4 * size.painted + size.geometry + 4 * size.mixed, c, 3, padding=1)
         self.inner = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(size.head_layers))
         self.leave = nn.Conv2d(c, 4 * size.painted, 3, padding=1)
 
-    def forward(self, features: Tensor, x: Tensor, geometry: Tensor, fields: Tensor | None = None) -> Tensor:
-        drawn = [F.pixel_unshuffle(self._mixtures(features, fields), 2)] if fields is not None else []
-        features = features[:, : features.shape[1] - self.mixed * FIELDS]
-        y = self.enter(torch.cat([F.pixel_shuffle(features, 4), F.pixel_unshuffle(x, 2), F.avg_pool2d(geometry, 2), *drawn], 1))
+    @property
+    def features(self) -> int:
+        """Channels that it reads of every token."""
+        return sum(self.parts)
+
+    def forward(self, features: Tensor, x: Tensor, geometry: Tensor, fields: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The picture, and the shares [N, INKS, h, w] in −1…1 where there are `fields`."""
+        features, *written = features.split(self.parts, 1)
+        seen = [F.pixel_shuffle(features, 4), F.pixel_unshuffle(x, 2), F.avg_pool2d(geometry, 2)]
+        drawn, shares = None, None
+        if fields is not None:
+            motifs, shares, drawn = self._drawn(written, fields)
+            seen.append(F.pixel_unshuffle(motifs, 2))
+        y = self.enter(torch.cat(seen, 1))
         for layer in self.inner:
             y = y + layer(F.silu(y))
-        return F.pixel_shuffle(self.leave(F.silu(y)), 2)
+        y = F.pixel_shuffle(self.leave(F.silu(y)), 2)
+        return (y if drawn is None else y + drawn), shares
 
-    def _mixtures(self, features: Tensor, fields: Tensor) -> Tensor:
-        """[N, mixed, h, w]: the fields [N, patches, pixels, FIELDS], weighted patch by patch with the last features."""
-        n, _, rows, columns = features.shape
-        weights = features[:, -self.mixed * FIELDS :].view(n, self.mixed, FIELDS, rows * columns).permute(0, 3, 1, 2)
-        mixed = (weights.to(fields.dtype) @ fields.mT) * (3 / math.sqrt(FIELDS))
-        return F.pixel_shuffle(mixed.permute(0, 2, 3, 1).reshape(n, self.mixed * PATCH**2, rows, columns), PATCH)
+    def _drawn(self, written: list[Tensor], fields: Tensor) -> list[Tensor]:
+        """Motifs [N, mixed, h, w], shares and their inks' picture, of fields [N, patches, pixels, FIELDS]."""
+        across = written[0].shape[2:]
+        rows = (self.mixed, self.mixed, INKS, INKS, self.painted)
+        mixing, bias, sharing, lift, inks = (
+            w.unflatten(1, (n, -1)).flatten(3).permute(0, 3, 1, 2).to(fields.dtype) for w, n in zip(written, rows, strict=True)
+        )
+        motifs = (mixing @ fields.mT) * (3 / math.sqrt(FIELDS))
+        shares = torch.tanh(sharing @ torch.tanh(motifs + bias) + lift)
+        found = (v.permute(0, 2, 3, 1).flatten(1, 2).unflatten(2, across) for v in (motifs, shares, inks @ shares))
+        return [F.pixel_shuffle(v, PATCH) for v in found]
 
 
 class Decoder(nn.Module):
@@ -176,7 +197,7 @@ class Denoiser(nn.Module):
         self.unet = UNet2DConditionModel(
             sample_size=size.view_px // PATCH,
             in_channels=entering + PATCH**2 + 4 * (size.geometry - 1) + 6 * size.waves + (FIELDS if size.mixed else 0),
-            out_channels=size.latent or 16 * size.head_channels + FIELDS * size.mixed,
+            out_channels=size.latent or Head(size).features,
             block_out_channels=size.channels,
             layers_per_block=1,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -197,8 +218,9 @@ class Denoiser(nn.Module):
 
     def forward(
         self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *, views: int, fields: Tensor | None = None
-    ) -> Tensor:
-        """Noisy x, geometry [N, G, h, w], times t [N] in 0…1, text features [N, L, D] → x0 like x.
+    ) -> tuple[Tensor, Tensor | None]:
+        """Noisy x, geometry [N, G, h, w], times t [N] in 0…1, text features [N, L, D] → x0 like x, and the inks' shares as `Head`
+        gives them.
 
         x is pictures [N, C, h, w] in −1…1 or latents [N, C, h/8, w/8]; groups of `views` successive ones show one object. What
         lies outside the mask neither enters nor leaves. `fields`: what `_solid.seen` gives of a frame, where the network has one.
@@ -215,7 +237,8 @@ class Denoiser(nn.Module):
         around = [] if fields is None else [fields.mean(2).mT.unflatten(2, mean.shape[2:])]
         tokens = torch.cat([*patches, F.pixel_unshuffle(facts, 2), *waves, *around], 1)
         features = self.unet(tokens, t * 1000, text, cross_attention_kwargs={"views": views}, return_dict=False)[0]
-        return (features if self.size.latent else self.head(features, x, geometry, fields)) * shown
+        x0, shares = (features, None) if self.size.latent else self.head(features, x, geometry, fields)
+        return x0 * shown, shares
 
     def usual_unit(self, text: Tensor) -> Tensor:
         """Binary logarithm [B] of the frame's unit, in work units, that text features [B, L, D] make likely."""

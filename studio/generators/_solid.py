@@ -142,7 +142,7 @@ def fields(q: Tensor, n: Tensor, v: Volumes) -> Tensor:
     waves = [x * f for x in (across, up, q[..., 1]) for f in OCTAVES]
     waves += [across * 0.25, up / ROOT3, up * (2 / ROOT3)]
     slope = math.sqrt(0.5)
-    waves += [x * (slope * f) for x in (across + up, across - up) for f in (1, 2)]
+    waves += [x * f for x in (across + up, across - up) for f in (0.5, slope, 2 * slope)]  # 0.5: of squares, sin u · sin v
     noise = [v.smooth(q * f) for f in (*OCTAVES, 8.0)]
     waves += [bent(up, noise[0][..., 0]), bent(q[..., 1], noise[0][..., 0]), bent(across, noise[0][..., 1])]
     phase = torch.stack(waves, -1) * (2 * math.pi)
@@ -159,7 +159,7 @@ def bent(x: Tensor, by: Tensor) -> Tensor:
     return x + 0.35 * by
 
 
-FIELDS = 2 * (3 * len(OCTAVES) + 3 + 4 + 3) + 3 * (len(OCTAVES) + 1 + 2) + 3 * 5
+FIELDS = 2 * (3 * len(OCTAVES) + 3 + 6 + 3) + 3 * (len(OCTAVES) + 1 + 2) + 3 * 5
 
 
 def code(position: Tensor, unit: Tensor, place: Tensor) -> Tensor:

@@ -33,6 +33,8 @@ class Batch:
     samples: list[corpus.Sample]
     frame: Tensor
     """[B, V, CODE, h, w]: where in the solid fields they lie."""
+    shares: Tensor
+    """[B, V, 2, h, w] in 0…1 of the materials' second and third ink."""
 
     @property
     def views(self) -> int:
@@ -54,6 +56,8 @@ class Lesson:
     """[B·V, 9, h, w]."""
     fields: Tensor | None
     """Of their frames, as `_solid.seen` gives them."""
+    shares: Tensor
+    """[B·V, 2, h, w] in 0…1 of the second and the third ink."""
     unit: Tensor
     """[B] binary logarithm of the frames' units, in work units."""
     tokens: Tensor
@@ -126,12 +130,13 @@ class Batches:
 
     def painted(self, samples: list[corpus.Sample], geometry: Tensor) -> Batch:
         with torch.no_grad():
-            pictures = corpus.paint(samples, geometry, self.volumes)
+            painted = corpus.paint_told(samples, geometry, self.volumes)
         B, V = geometry.shape[:2]
         unit, place = (torch.tensor(x, device=self.device).repeat_interleave(V, 0) for x in (
             [s.scale for s in samples], [s.place for s in samples]))  # fmt: skip
         frame = _solid.code(geometry[:, :, :3].flatten(0, 1).float(), unit, place).unflatten(0, (B, V))
-        return Batch(pictures * geometry[:, :, MASK : MASK + 1], geometry, samples, frame)
+        pictures, shares = (painted * geometry[:, :, MASK : MASK + 1]).split([6, 2], 2)
+        return Batch(pictures, geometry, samples, frame, shares)
 
     def tokens(self, captions: list[str], *, length: int) -> Tensor:
         """Tokens [B, L] of captions, on the device."""

@@ -24,7 +24,7 @@ from studio.generators._solid import LOOSE, PLACES, UNITS, Volumes
 from studio.pretrain import effects, styles
 from studio.pretrain.colours import COLOURS, DARKER, LEAF, LIGHTER, METALS, RGB, SYNONYMS, Ink, Named, apart, named
 from studio.pretrain.materials import MATERIALS, Look
-from studio.pretrain.solid import PIXEL, Surface
+from studio.pretrain.solid import INK, PIXEL, Surface
 
 CHANNELS = (("base_color", 3), ("roughness", 1), ("metallic", 1), ("height", 1))
 """What `paint` gives, in order: sRGB, linear, linear, and height with 0.5 at the untouched surface."""
@@ -130,10 +130,13 @@ def sample(r: random.Random, material: str) -> Sample:
     if r.random() < WITH_FILLER:
         said = f"{said}, {r.choice(FILLERS)}" if r.random() < 0.5 else _before(r.choice(FILLERS), said)
     caption = re.sub(r"\s+", " ", said).strip()
+    laid = {slot: _jittered(r, ink) for slot, ink in inks.items()}
+    if inks["c"] is inks["b"]:
+        laid["c"] = laid["b"]
     return Sample(
         caption=re.sub(r"\ba (?=[aeio])", "an ", caption),
         material=material,
-        **{slot: _jittered(r, ink) for slot, ink in inks.items()},
+        **laid,
         **frame(r, m.size * SIZES.get(size, 1.0)),
         colours=tuple(told.name for told in chosen.values()),
         exact=all(told.exact for told in chosen.values()),
@@ -223,12 +226,17 @@ def draw(r: random.Random, count: int, *, group: int = 4, held_out: bool = False
 
 
 def paint(samples: Sequence[Sample], rigs: Tensor, volumes: Volumes, *, pixel: float = PIXEL) -> Tensor:
-    """Pictures [B, V, 6, h, w] in 0…1 (`CHANNELS`) of B objects, from rigs [B, V, 9, h, w] in work space: position, normal, mask,
-    curvature, openness. Zero outside the mask. Edges are softened over `pixel` work units; samples of one material that lie
-    side by side are painted together."""
+    """The pictures of `paint_told`, without the shares."""
+    return paint_told(samples, rigs, volumes, pixel=pixel)[:, :, :6]
+
+
+def paint_told(samples: Sequence[Sample], rigs: Tensor, volumes: Volumes, *, pixel: float = PIXEL) -> Tensor:
+    """Pictures [B, V, 8, h, w] in 0…1 (`CHANNELS`, then the shares of the second and the third ink) of B objects, from rigs
+    [B, V, 9, h, w] in work space: position, normal, mask, curvature, openness. Zero outside the mask. Edges are softened over
+    `pixel` work units; samples of one material that lie side by side are painted together."""
     B, V, _, H, W = rigs.shape
-    out = torch.empty(B, V, 6, H, W, device=rigs.device)
-    rows = torch.tensor([[*s.a, *s.b, *s.c, *s.over, s.scale, *s.place, s.amount] for s in samples])
+    out = torch.empty(B, V, 8, H, W, device=rigs.device)
+    rows = torch.tensor([_numbers(s) for s in samples])
     if rigs.is_cuda:  # so that nothing below makes the host wait for the device
         rows = rows.pin_memory()
     told = rows.to(rigs.device, non_blocking=True).unsqueeze(1)
@@ -238,9 +246,15 @@ def paint(samples: Sequence[Sample], rigs: Tensor, volumes: Volumes, *, pixel: f
         while j < B and samples[j].material == samples[i].material:
             j += 1
         coat = _coat(samples[i:j], rigs[i:j], told[i:j], volumes, pixel)
-        out[i:j] = coat.view(j - i, V, H, W, 6).movedim(-1, 2)
+        out[i:j] = coat.view(j - i, V, H, W, 8).movedim(-1, 2)
         i = j
     return out.mul_(rigs[:, :, effects.MASK : effects.MASK + 1])
+
+
+def _numbers(s: Sample) -> list[float]:
+    """What paints a sample; where a third ink is not named it is the second one."""
+    third = (1.0, 0.0) if s.c == s.b else (0.0, 1.0)
+    return [*s.a, 0.0, 0.0, *s.b, 1.0, 0.0, *s.c, *third, *s.over, 0.0, 0.0, s.scale, *s.place, s.amount]
 
 
 def _points(rigs: Tensor) -> Tensor:
@@ -249,22 +263,23 @@ def _points(rigs: Tensor) -> Tensor:
 
 
 def _coat(group: Sequence[Sample], rigs: Tensor, told: Tensor, volumes: Volumes, pixel: float) -> Tensor:
-    """One material's objects: rigs [B, V, 9, h, w] and their samples' numbers [B, 1, 25] → [B, V·h·w, 6]."""
-    a, b, c, over, scale, place, amount = told.split((5, 5, 5, 5, 1, 3, 1), -1)
+    """One material's objects: rigs [B, V, 9, h, w] and their samples' numbers [B, 1, n] → [B, V·h·w, 8]."""
+    a, b, c, over, scale, place, amount = told.split((INK, INK, INK, INK, 1, 3, 1), -1)
     p, n = (_points(rigs[:, :, what]) for what in (effects.POSITION, effects.NORMAL))
     whole = Surface(p, n, p / scale + place, scale, volumes, pixel)
     ink, height = MATERIALS[group[0].material].paint(whole, a, b, c)
-    coat = torch.cat([ink.expand(*height.shape, 5), height.unsqueeze(-1)], -1).clamp_(0, 1)
+    ink, height = ink.expand(*height.shape, INK).clamp(0, 1), height.clamp(0, 1)
+    coat = torch.cat([ink[..., :5], height.unsqueeze(-1), ink[..., 5:]], -1)
     for k, x in enumerate(group):
         k = slice(k, k + 1)
         if x.style or x.effect:
             here = Surface(p[k], n[k], whole.q[k], scale[k], volumes, pixel).finer(FINISH)
-            ink, height = coat[k, :, :5], coat[k, :, 5]
+            own, high = ink[k], height[k]
             if x.style:
-                ink, height = styles.STYLES[x.style][0](here, ink, height)
+                own, high = styles.STYLES[x.style][0](here, own, high)
             if x.effect:
-                ink, height = effects.lay(x.effect, here, (ink, height), _points(rigs[k]), over[k], amount[k, 0])
-            coat[k] = torch.cat([ink, height.unsqueeze(-1)], -1).clamp_(0, 1)
+                own, high = effects.lay(x.effect, here, (own, high), _points(rigs[k]), over[k], amount[k, 0])
+            coat[k] = torch.cat([own[..., :5], high.unsqueeze(-1), own[..., 5:]], -1).clamp_(0, 1)
     return coat
 
 

@@ -121,7 +121,7 @@ class Training(train.Training):
         noisy = mixed(x0, self.noise(x0, lesson), t, shift=shift)
         with torch.no_grad():
             goal = (self.guided if self.stage == 0 else self.two)(noisy, t, lesson)
-        guess = self.asked(self.net, noisy, t, lesson)
+        guess = self.asked(self.net, noisy, t, lesson)[0]
         error = ((guess.float() - goal).square() * mask).reshape(B, -1).sum(1)
         error = error / mask.expand_as(x0).reshape(B, -1).sum(1).clamp(min=1)
         a = alpha_bar(t[:: lesson.views], shift=shift)
@@ -129,7 +129,7 @@ class Training(train.Training):
 
     def ask(self, noisy: Tensor, t: Tensor, lesson: Lesson, tokens: Tensor | None = None) -> Tensor:
         """The teacher's x0."""
-        return self.asked(self.teacher, noisy, t, lesson, tokens).float()
+        return self.asked(self.teacher, noisy, t, lesson, tokens)[0].float()
 
     def guided(self, noisy: Tensor, t: Tensor, lesson: Lesson) -> Tensor:
         """What the teacher says under guidance; its two passes as they are, for captions and for none."""

@@ -87,7 +87,7 @@ def _bare(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
     """The ink, rubbed pale and dull; on metal bright instead."""
     pale = torch.lerp(ink, s.ink(0.84, 0.81, 0.75, roughness=0.75), 0.8)
     bright = torch.cat([0.35 * ink[..., :3] + 0.63, 0.5 * ink[..., 3:4], ink[..., 4:]], -1)
-    return torch.lerp(pale, bright, ink[..., 4:])
+    return torch.lerp(pale, bright, ink[..., 4:5])
 
 
 def _dirt(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ def mask(name: str, rig: Tensor, *, amount: float | Tensor = 1.0) -> Tensor:
 
 
 def lay(name: str, s: Surface, coat: Coat, rig: Tensor, over: Tensor, amount: Tensor) -> Coat:
-    """The coat with the effect on it. rig [B, M, 9], `over` [B, 1, 5] the ink that a caption named, amount [B, 1]."""
+    """The coat with the effect on it. rig [B, M, 9], `over` [B, 1, INK] the ink that a caption named, amount [B, 1]."""
     ink, height = coat
     e, f = EFFECTS[name], facts(rig, amount)
     if e.ragged:

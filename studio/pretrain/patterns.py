@@ -17,9 +17,9 @@ from studio.generators._solid import ACROSS, ALONG, ROOT3
 from studio.pretrain.solid import Surface, constant, mix, scattered, toned
 
 Coat = tuple[Tensor, Tensor]
-"""Ink [B, M, 5] and height [B, M], neither clamped."""
+"""Ink [B, M, INK] and height [B, M], neither clamped."""
 Paint = Callable[[Surface, Tensor, Tensor, Tensor], Coat]
-"""(surface, inks a, b, c [B, 1, 5]) → coat."""
+"""(surface, inks a, b, c [B, 1, INK]) → coat."""
 
 
 def band(s: Surface, x: Tensor, width: float = 0.5) -> Tensor:

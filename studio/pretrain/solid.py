@@ -1,8 +1,9 @@
 """What patterns are made of: smooth noise, rough noise and Voronoi cells in the solid fields that the generator sees too, and
-the batched points that look them up; and inks, the five numbers that a material lays on a point.
+the batched points that look them up; and inks, the numbers that a material lays on a point.
 
-An **ink** is [..., 5]: sRGB base colour, roughness, metallic, all in 0…1. Mixing inks mixes every channel at once, so a gold
-stripe is metal and the plaster beside it is not.
+An **ink** is [..., INK], all in 0…1: sRGB base colour, roughness, metallic, and which shares of it are the material's second and
+third ink (where a pattern lies, whatever its colours: the network is told so in training). Mixing inks mixes every channel at
+once, so a gold stripe is metal and the plaster beside it is not.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from studio.generators._solid import Volumes, flat
 
+INK = 7
 PIXEL = 0.008  # work units that one pixel of a 256 px view spans on the surface
 
 
@@ -79,8 +81,8 @@ class Surface:
         return self.q * (frequency * constant(self.q, *stretch))
 
     def ink(self, red: float, green: float, blue: float, *, roughness: float = 0.6, metallic: float = 0.0) -> Tensor:
-        """A fixed ink [5]."""
-        return constant(self.p, red, green, blue, roughness, metallic)
+        """A fixed ink [INK], which is none of the material's."""
+        return constant(self.p, red, green, blue, roughness, metallic, 0.0, 0.0)
 
 
 def ramp(x: Tensor, lo: float, hi: float) -> Tensor:
@@ -90,19 +92,19 @@ def ramp(x: Tensor, lo: float, hi: float) -> Tensor:
 
 
 def mix(a: Tensor, b: Tensor, m: Tensor) -> Tensor:
-    """Inks a to b [..., 5] by m [B, M] in 0…1."""
+    """Inks a to b [..., INK] by m [B, M] in 0…1."""
     return torch.lerp(a, b, m.unsqueeze(-1))
 
 
 def toned(a: Tensor, tone: Tensor) -> Tensor:
-    """Ink a [..., 5] with its base colour times `tone` [B, M]."""
-    colour = a * constant(a, 1, 1, 1, 0, 0)
+    """Ink a [..., INK] with its base colour times `tone` [B, M]."""
+    colour = a * constant(a, 1, 1, 1, *[0] * (INK - 3))
     return torch.addcmul(a, colour, tone.unsqueeze(-1) - 1)
 
 
 def rougher(a: Tensor, by: Tensor) -> Tensor:
-    """Ink a [B, M, 5] with `by` [B, M] added to its roughness."""
-    return torch.addcmul(a, constant(a, 0, 0, 0, 1.0, 0), by.unsqueeze(-1))
+    """Ink a [B, M, INK] with `by` [B, M] added to its roughness."""
+    return torch.addcmul(a, constant(a, 0, 0, 0, 1.0, *[0] * (INK - 4)), by.unsqueeze(-1))
 
 
 def scattered(*values: Tensor) -> Tensor:

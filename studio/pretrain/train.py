@@ -42,6 +42,7 @@ AVERAGED = 0.9995
 AHEAD = 4  # batches painted in one go: fewer, larger operations
 AGAIN = 3  # times that a painted batch is used, at other times and under other noise: painting costs as much as a step
 WEIGHTS = (1.0, 1.0, 1.0, 0.6, 0.6, 0.4)  # of the channels in the loss
+SHARES = 0.3  # weight of the squared error of the inks' shares, in −1…1
 UNIT = 0.05  # weight of the squared error of the frame's unit, in octaves, beside the pictures'
 PREVIEWED = (
     "a checkerboard-patterned bunny", "red bricks with rough mortar and slightly worn edges", "gold", "rusty metal",
@@ -131,10 +132,10 @@ class Training:
             said = [drawn.samples[i].caption if self.batches.random.random() > DROPPED else "" for i in rows.tolist()]
             tokens = self.batches.tokens(said, length=self.size.tokens)
             on = rows.to(self.device)
-            x, geometry = Batch(drawn.pictures[on], drawn.geometry[on], [], drawn.frame[on]).flat()
-            frame, geometry = drawn.frame[on].flatten(0, 1), geometry.float()
-            unit = drawn.frame[on][:, 0, -1, 0, 0]
-            lessons.append(Lesson(x, geometry, self._fields(frame, geometry), unit, tokens))
+            part = Batch(drawn.pictures[on], drawn.geometry[on], [], drawn.frame[on], drawn.shares[on])
+            (x, geometry), frame, unit = part.flat(), part.frame.flatten(0, 1), part.frame[:, 0, -1, 0, 0]
+            fields = self._fields(frame, geometry := geometry.float())
+            lessons.append(Lesson(x, geometry, fields, part.shares.flatten(0, 1), unit, tokens))
         return lessons
 
     @torch.no_grad()
@@ -156,25 +157,34 @@ class Training:
 
     def loss(self, lesson: Lesson) -> Tensor:
         """[2]: the weighted loss at early (noisy) and at late times; each the mean over its half of the objects. The first also
-        holds the error of the frame's unit."""
+        holds the errors of the frame's unit and of the inks' shares."""
         B = len(lesson.tokens)
         x0, mask = self.clean(lesson.x, lesson.geometry)
         t = (torch.randperm(B, device=self.device) + torch.rand(B, device=self.device)) / B
         a = alpha_bar(t, shift=self.size.shift).repeat_interleave(lesson.views).view(-1, 1, 1, 1)
         noisy = a.sqrt() * x0 + (1 - a).sqrt() * self.noise(x0, lesson)
-        guess = self.asked(self.net, noisy, t.repeat_interleave(lesson.views), lesson)
+        guess, shares = self.asked(self.net, noisy, t.repeat_interleave(lesson.views), lesson)
         weight = mask if self.size.latent else mask * x0.new_tensor(WEIGHTS).view(1, -1, 1, 1)
         error = ((guess.float() - x0).square() * weight).reshape(B, -1).sum(1)
         error = error / weight.expand_as(x0).reshape(B, -1).sum(1).clamp(min=1)
         snr = alpha_bar(t, shift=self.size.shift) / (1 - alpha_bar(t, shift=self.size.shift))
         weighted = error * (1 + snr).clamp(max=5)
         early = (t > 0.5).float()
-        return torch.stack([(weighted * early).mean() + self._unit_error(lesson), (weighted * (1 - early)).mean()])
+        beside = self._unit_error(lesson) + self._shares_error(shares, lesson)
+        return torch.stack([(weighted * early).mean() + beside, (weighted * (1 - early)).mean()])
 
     def _unit_error(self, lesson: Lesson) -> Tensor:
         if not self.size.mixed:
             return lesson.unit.new_zeros(())
         return UNIT * (self.net.usual_unit(self.net.text(lesson.tokens)).float() - lesson.unit).square().mean()
+
+    def _shares_error(self, shares: Tensor | None, lesson: Lesson) -> Tensor:
+        """Where a pattern lies is asked for by itself, for those captions that say one."""
+        if shares is None:
+            return lesson.unit.new_zeros(())
+        mask = lesson.geometry[:, MASK : MASK + 1] * (lesson.tokens != 0).any(1).repeat_interleave(lesson.views).view(-1, 1, 1, 1)
+        error = (shares[:, :2].float() - (2 * lesson.shares - 1)).square() * mask
+        return SHARES * error.sum() / (2 * mask.sum()).clamp(min=1)
 
     def noise(self, x0: Tensor, lesson: Lesson) -> Tensor:
         """Noise like x0, as painting draws it."""
@@ -183,8 +193,10 @@ class Training:
         objects = len(lesson.tokens)
         return _noise.drawn_for_training(self.net.places(lesson.geometry), x0.shape[1], cell=self.size.cell, objects=objects)
 
-    def asked(self, net: Denoiser, noisy: Tensor, t: Tensor, lesson: Lesson, tokens: Tensor | None = None) -> Tensor:
-        """What a network says in training precision of noisy x at times t [B·V], with the lesson's tokens or others [B, L]."""
+    def asked(
+        self, net: Denoiser, noisy: Tensor, t: Tensor, lesson: Lesson, tokens: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """What a network tells in training precision of noisy x at times t [B·V], with the lesson's tokens or others [B, L]."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             text = net.text(lesson.tokens if tokens is None else tokens).repeat_interleave(lesson.views, 0)
             noisy, geometry = (v.contiguous(memory_format=torch.channels_last) for v in (noisy, lesson.geometry))

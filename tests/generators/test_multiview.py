@@ -101,8 +101,8 @@ def test_views_attend_to_each_other_and_only_to_their_own_object(views: str) -> 
     with torch.no_grad():
         assert (p.predict(x, 1, scene) - p.predict(other, 1, scene))[0].abs().max() > 1e-6
         t, text = torch.full((6,), 0.5), scene.text.expand(6, -1, -1)
-        two = p.network(torch.cat([x, other]), torch.cat([g, g]), t, text, views=VIEWS)
-        one = p.network(x, g, t[:3], text[:3], views=VIEWS)
+        two, _ = p.network(torch.cat([x, other]), torch.cat([g, g]), t, text, views=VIEWS)
+        one, _ = p.network(x, g, t[:3], text[:3], views=VIEWS)
     assert torch.allclose(two[:3], one, atol=1e-5)
 
 

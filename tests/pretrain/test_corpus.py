@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -92,6 +93,23 @@ def test_the_first_named_colour_is_there(volumes: Volumes) -> None:
         s = plainly(r, material)
         near = (corpus.paint([s], rig, volumes)[0, :, :3] - torch.tensor(s.a[:3]).view(1, 3, 1, 1)).norm(dim=1) < 0.25
         assert near[rig[0, :, 6] > 0].float().mean() > 0.25, s.caption
+
+
+@pytest.mark.parametrize("material", ["stripes", "checks", "dots", "zigzag", "tiles", "halves"])
+def test_shares_say_where_the_second_ink_lies(material: str, volumes: Volumes) -> None:
+    """With other colours the shares are the same; where they are 0 or 1 the picture has one ink or the other."""
+    rig, r = ball(64), random.Random(7)
+    s = plainly(r, material)
+    while len(s.colours) != 2:
+        s = plainly(r, material)
+    other = replace(s, a=(0.1, 0.2, 0.9, 0.5, 0.0), b=(0.9, 0.8, 0.1, 0.5, 0.0), c=(0.9, 0.8, 0.1, 0.5, 0.0))
+    one, two = (corpus.paint_told([x], rig, volumes)[0, 0] for x in (s, other))
+    assert torch.equal(one[6:], two[6:]) and not one[7].any()
+    inside = rig[0, 0, 6] > 0
+    share = two[6][inside]
+    red = two[0][inside]
+    assert share.max() > 0.95 and 0.02 < share.mean() < 0.98
+    assert red[share > 0.99].mean() > 0.6 > 0.3 > red[share < 0.01].mean()
 
 
 def test_channels_follow_the_words(volumes: Volumes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -39,6 +40,15 @@ def test_the_loss_of_a_batch_falls(small, monkeypatch) -> None:
         torch.manual_seed(0)  # the same noise at the same times
         losses.append(float(t.advance().sum()))
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_shares_are_asked_of_captions_that_say_something(small) -> None:
+    t = training(small, "--pictures", "8")
+    lesson = t.batch()
+    shares = torch.rand(len(lesson.geometry), 3, *lesson.geometry.shape[2:]) * 2 - 1
+    assert t._shares_error(shares, lesson) > 0 == t._shares_error(shares, replace(lesson, tokens=torch.zeros_like(lesson.tokens)))
+    told = torch.cat([2 * lesson.shares - 1, shares[:, :1]], 1)
+    assert t._shares_error(told, lesson) == 0
 
 
 def test_training_stops_and_resumes(small, tmp_path, capsys) -> None:
