@@ -1,8 +1,9 @@
 """README's moving picture: `python docs/hero.py` films the real window while it is driven by mouse and keys; `docs/hero.webp`.
 
-On a screen without a monitor (Xvfb, xdotool), as the tests drive it: a prompt is typed, a run begins, the mesh turns under the
-mouse, a hand drags the weight of *symmetry* up, the pattern folds and its curve climbs. Waiting is left out: while nothing is
-touched, one picture in WAIT_S of real time is shown. The mouse pointer is drawn in, because the screen's pictures have none.
+On a screen without a monitor (Xvfb, xdotool), as the tests drive it: a prompt is typed, a run paints and then moves the texels,
+the mesh turns under the mouse, a hand drags the weight of *symmetry* up, the pattern folds and its curve climbs. Waiting is left
+out: while nothing is touched, one picture in WAIT_S of real time is shown. The mouse pointer is drawn in, because the screen's
+pictures have none.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,12 @@ from PIL import Image, ImageDraw
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.gui.driver import Window  # noqa: E402
+from studio import resources  # noqa: E402
+from studio.config import parse  # noqa: E402
+from studio.document import Document  # noqa: E402
+from studio.project import Project, save  # noqa: E402
+from studio.surface.mesh import load  # noqa: E402
+from tests.gui.driver import State, Window  # noqa: E402
 from tests.gui.screen import Screen  # noqa: E402
 from tests.gui.steps import column  # noqa: E402
 
@@ -30,6 +37,14 @@ OUT = Path(__file__).with_suffix(".webp")
 SCREEN = 1440, 900
 SHOWN = 960, 600
 SHOT_S, WAIT_S, FRAME_MS = 0.12, 2.0, 90
+PROMPT, BEFORE = "leopard", 8
+"""What is painted, and the iterations before symmetry has a weight."""
+SETTINGS = {
+    "iterations": 70,
+    "generator": {"name": "mini", "steps": 5},
+    "trainer": {"name": "texture_direct", "rate": 0.015},
+    "rewards": {"palette": {"weight": 0.5, "colors": ["#e0a94a", "#c98a34", "#2a1a12"]}, "symmetry": {"weight": 0.0}},
+}
 LARGEST = 4_000_000
 """Bytes; the quality is lowered until the film fits."""
 POINTER = ((0, 0), (0, 17), (4, 13), (7, 19), (9, 18), (6, 12), (12, 12))
@@ -68,12 +83,18 @@ def pointer(screen: Screen) -> tuple[int, int]:
     return int(found["X"]), int(found["Y"])
 
 
-def act(window: Window, camera: Camera, *, iterations: int) -> None:
+def project(folder: Path) -> Path:
+    """The rabbit with SETTINGS, saved."""
+    mesh = resources.sample("rabbit")
+    return save(Project(Document(mesh, parse(SETTINGS)), load(mesh)), folder / "film.patina")
+
+
+def act(window: Window, camera: Camera) -> None:
     """What is shown."""
 
-    def until(iteration: int) -> None:
+    def wait(until: Callable[[State], object], what: str) -> None:
         camera.busy = False
-        window.wait(lambda s: s["iteration"] >= iteration or s["state"] == "done", seconds=900, what=f"iteration {iteration}")
+        window.wait(until, seconds=900, what=what)
         camera.busy = True
 
     def turn(*moves: tuple[float, float]) -> None:
@@ -88,31 +109,21 @@ def act(window: Window, camera: Camera, *, iterations: int) -> None:
     window.key("Return")
     window.click("run.start")
     texture = window.state()["texture_id"]
-    camera.busy = False
-    window.wait(lambda s: s["texture_id"] > texture, seconds=120, what="first colours")
-    camera.busy = True
+    wait(lambda s: s["texture_id"] > texture, "first colours")
     time.sleep(1.0)
     turn((150, 0), (-150, 10))
-    until(4)
+    window.key("1")
+    wait(lambda s: s["iteration"] >= BEFORE, "the first iterations")
+    time.sleep(1.0)
     window.reveal("rewards.symmetry.weight", column(window))
     left, _, right, _ = window.rect("rewards.symmetry.weight")
-    with window.dragging("rewards.symmetry.weight", WEIGHT) as by:
-        by((right - left) * 0.38, 0, steps=14)
+    with window.dragging("rewards.symmetry.weight", (0.5, 0.5)) as by:
+        by((right - left) * 0.42, 0, steps=14)
         time.sleep(0.8)
-    until(iterations // 2)
-    turn((-90, 0), (90, 0))
-    until(iterations)
-    camera.busy = False
     window.wait(lambda s: s["state"] not in ("preparing", "running"), seconds=300, what="the end of the run")
-    camera.busy = True
     time.sleep(1.0)
-    turn((-200, -10), (200, 10))
+    turn((-130, -10), (260, 0), (-130, 10))
     time.sleep(1.2)
-
-
-PROMPT = "green camouflage"
-WEIGHT = 0.625, 0.5
-"""Where the slider's grip is at first, as a fraction of the slider."""
 
 
 def film(shots: list[Image.Image], out: Path) -> None:
@@ -130,17 +141,16 @@ def film(shots: list[Image.Image], out: Path) -> None:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--iterations", type=int, default=24)
     p.add_argument("--out", type=Path, default=OUT)
     args = p.parse_args()
     screen = Screen(*SCREEN)
     with tempfile.TemporaryDirectory() as home:
-        window = Window(screen, Path(home), (str(ROOT / "sample_meshes" / "rabbit.glb"),))
+        window = Window(screen, Path(home), (str(project(Path(home))),))
         try:
             window.appear()
             window.wait(lambda s: s["mesh"] == "rabbit" and not s["loading"] and s["canvas"]["drawn"], seconds=180)
             camera = Camera(window)
-            act(window, camera, iterations=args.iterations)
+            act(window, camera)
             camera.stop()
             film(camera.shots, args.out)
         finally:
