@@ -102,6 +102,7 @@ def run(
     def rig() -> Rig:
         return posing.rig if posing else on.rig
 
+    look = RewardViews(mesh, atlas, base, rasterizer, on.rig.cameras, seed=config.seed, chunk=config.reward_chunk)
     objective = Objective(
         painter=painter,
         scene=lambda prompt: painter.scene(prompt, rig().seen, mesh=mesh, baker=rig().baker),
@@ -111,7 +112,7 @@ def run(
         terms=terms,
         prompt=config.prompt,
         seed=config.seed,
-        look=RewardViews(mesh, atlas, base, rasterizer, on.rig.cameras, seed=config.seed, chunk=config.reward_chunk),
+        look=look,
         live=live or (lambda: Live(weights=config.weights(), loras=config.scales())),
         chunk=None if painter.views_meet_inside else 1,
         region=region,
@@ -119,6 +120,8 @@ def run(
         posing=posing,
         held_out=seeds,
         gauged=judge.watch.due if judge else lambda iteration: False,
+        jittered=look.jittered,
+        subject=stages.subject(config, mesh, painter, on.rig.cameras, loras),
     )
 
     with _timed("before", seconds):
