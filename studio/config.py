@@ -94,8 +94,9 @@ class Config:
             lora.check(lora.about(Path(loaded.file)), generators.SOCKET.name_of(self.generator), loaded.name)
 
     def check(self) -> None:
-        """Raises StudioError for a prompt that says nothing, is no text, or is longer than anybody means, and when held-out seeds
-        are to be looked at, but none are held out."""
+        """Raises StudioError for a prompt that says nothing, is no text, or is longer than anybody means, for a trainer whose
+        settings cannot work, and when held-out seeds are to be looked at, but none are held out."""
+        self.trainer.check()
         for prompt in (self.prompt, *getattr(self.trainer, "prompts", ())):
             if not prompt.strip():
                 raise StudioError("The prompt is empty.", 'Say how the surface should look, such as "blue and white stripes".')

@@ -84,7 +84,8 @@ def run(
     with _timed("rewards", seconds):
         terms = []
         if any(config.weights().values()) and not config.trainer.follows_rewards:
-            message = "This trainer learns nothing: the rewards are only measured."
+            what = "from preferences" if config.trainer.learns else "nothing"
+            message = f"This trainer learns {what}: the rewards are only measured."
             yield Progress("preparing the rewards", 0, len(config.rewards), message=message)
         for i, w in enumerate(config.rewards):
             terms.append(Term(w.name, on.score(w.reward, mesh), w.reward.averages))

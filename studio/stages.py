@@ -130,7 +130,8 @@ def base_model(config: Config, painter: Painter) -> str:
 def subject(config: Config, mesh: Mesh, painter: Painter, cameras: Sequence[Camera], loras: Mapping[str, str]) -> dict[str, Any]:
     """What is painted by what, as JSON: latents of one run mean something to another of the same mesh, cameras and weights."""
     angles = [[round(c.azimuth_deg, 3), round(c.elevation_deg, 3)] for c in cameras]
-    return {"mesh": mesh.hash, "cameras": angles, "base_model": base_model(config, painter), "loras": dict(loras)}
+    counted = {digest: config.scales()[name] for name, digest in loras.items()}
+    return {"mesh": mesh.hash, "cameras": angles, "base_model": base_model(config, painter), "loras": counted}
 
 
 def check_same_loras(digests: Mapping[str, str], resume: Mapping[str, Any] | None) -> None:

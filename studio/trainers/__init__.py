@@ -30,6 +30,9 @@ class Trainer(ABC):
     follows_rewards: ClassVar[bool] = True
     """False when rewards are only measured, so that it needs none."""
 
+    def check(self) -> None:  # noqa: B027 - most settings can work
+        """Raises StudioError for settings that cannot work, before anything is painted."""
+
     def learns_cameras_from(self) -> str | None:
         """From where the painting cameras learn their places: "best", the set that sees most, or "front", all in one place. None
         where they stay in the best."""

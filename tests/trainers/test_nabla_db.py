@@ -127,8 +127,8 @@ def reward(texture: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("views", ["attend", "fused"])
 @pytest.mark.parametrize("weighting", ["calibrated", "paper"])
 def test_the_residual_and_its_gradient_are_plain_autograds(views: str, weighting: str) -> None:
-    """One transition in float64, against the whole expression written down and differentiated: through the frozen network's guess,
-    the decoder and the bake for the reward, and through the mean of the step for what learns."""
+    """One transition in float64, against the whole expression written down and differentiated: for the reward through the frozen
+    network's guess, the decoder and the bake, and through the mean of the step for what learns."""
     _, _, baker, seen = surface()
     painter = painter_of(views=views, eta=0.0)
     work = objective((Term("a", lambda look: reward(look.base_color)),), painter)
