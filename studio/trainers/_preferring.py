@@ -56,20 +56,21 @@ def auto_beta(better_reference: Tensor, worse_reference: Tensor) -> float:
 class Guard:
     """Ends what runs away: a worse texture that is denoised far worse than at first is forgotten together with much else."""
 
-    LIMIT, HEALTHY, WINDOW = 2.0, 1.2, 5
+    LIMIT, HEALTHY, WINDOW = 8.0, 4.0, 5
 
     def __init__(self) -> None:
         self._last: list[float] = []
         self.lora: dict[str, Tensor] = {}
         """What was learned while all was well."""
 
-    def ran_away(self, worse: float, reference: float, lora: dict[str, Tensor]) -> bool:
-        """After a step with these mean errors; `lora` is what it was made with."""
-        self._last = [*self._last[1 - self.WINDOW :], worse / max(reference, 1e-12)]
-        ratio = sum(self._last) / len(self._last)
-        if ratio <= self.HEALTHY or not self.lora:
+    def ran_away(self, excess: float, lora: dict[str, Tensor]) -> bool:
+        """After a step; `excess` is by how much the worse is denoised worse than at first, in standard deviations of a pair's
+        difference (DPO comes to rest at about 4); `lora` is what it was made with."""
+        self._last = [*self._last[1 - self.WINDOW :], excess]
+        mean = sum(self._last) / len(self._last)
+        if mean <= self.HEALTHY or not self.lora:
             self.lora = lora
-        return not ratio < self.LIMIT
+        return not mean < self.LIMIT
 
     def state(self) -> dict[str, object]:
         """Plain values and CPU tensors."""
