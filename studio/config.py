@@ -134,7 +134,8 @@ class Config:
 
     def public(self) -> Config:
         """The same for whoever gets the painted mesh: files by their names, not by where they lie on the user's disk."""
-        return self.with_masks(lambda path: Path(path).name).with_loras(lambda path: Path(path).name)
+        named = self.with_masks(lambda path: Path(path).name).with_loras(lambda path: Path(path).name)
+        return dataclasses.replace(named, trainer=self.trainer.public())
 
     def with_loras(self, place: Callable[[str], str]) -> Config:
         """The same with every loaded LoRA's file elsewhere: at `place` of its path."""

@@ -141,3 +141,21 @@ def test_the_best_quarter_is_set_against_the_worst() -> None:
     assert black_box.pairs(scores, gap=0.0) == [("11", "0"), ("10", "1"), ("9", "2")]
     assert black_box.pairs(scores, gap=2.2) == [("11", "0"), ("10", "1")]
     assert black_box.pairs(dict.fromkeys("abcd", 1.0), gap=0.0) == [] == black_box.pairs({"a": 1.0, "b": 2.0}, gap=0.0)
+
+
+def test_a_file_is_confirmed_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from studio.__main__ import main
+
+    path = tmp_path / "theirs.py"
+    path.write_text(CODE.format("return 1"), encoding="utf-8")
+    monkeypatch.setattr("builtins.input", lambda _: "no")
+    assert main(["confirm", str(path)]) == 1
+    with pytest.raises(StudioError, match="not confirmed"):
+        black_box.check(str(path))
+    assert main(["confirm", str(path), "--yes"]) == 0
+    black_box.check(str(path))
+    said = capsys.readouterr().out
+    assert consent.digest(path.read_bytes()) in said and "def score(pictures, texture):" in said and str(path) in said
+    assert main(["confirm", str(tmp_path / "gone.py")]) == 2

@@ -7,7 +7,8 @@ reference is the generator without what is learned, loaded LoRAs included, never
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,12 @@ class Preference(Trainer):
 
         if self.score not in ("", "rewards"):
             black_box.check(self.score)
+
+    def beside(self, asset: Path) -> Preference:
+        return self if self.picks else replace(self, picks=str(asset.with_name(f"{asset.stem}.picks").absolute()))
+
+    def public(self) -> Preference:
+        return replace(self, picks="", score=Path(self.score).name)
 
     def train(self, objective: Objective, *, iterations: int, resume: dict[str, Any] | None = None) -> Iterator[Progress]:
         import copy
@@ -157,8 +164,6 @@ class Preference(Trainer):
 
     def _pairs(self, objective: Objective) -> Generator[Progress, None, Any]:
         """The picks to learn from, gathered where a score is to make them. Raises StudioError where there are too few."""
-        from pathlib import Path
-
         from studio.preferences import Picks, home
         from studio.trainers._gathering import Plan, gathered
         from studio.trainers._pairs import Pairs
