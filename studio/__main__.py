@@ -1,4 +1,4 @@
-"""The commands: `studio bake`, `demo`, `confirm`, `doctor`, `plugs`; `studio` alone, or with a mesh or project, for the window."""
+"""The commands `studio bake`, `demo`, `confirm`, `doctor`, `plugs`; `studio` alone, or with a mesh or project, for the window."""
 
 from __future__ import annotations
 
@@ -178,9 +178,7 @@ def doctor(mesh: Annotated[Path | None, Positional, _option("MESH")] = None) -> 
 
 
 def confirm(
-    file: Annotated[Path, Positional, arg(metavar="FILE.py")],
-    *,
-    yes: Annotated[bool, FlagCreatePairsOff, arg(help_behavior_hint="")] = False,
+    file: Annotated[Path, Positional, arg(metavar="FILE.py")], *, yes: Annotated[bool, FlagCreatePairsOff] = False
 ) -> int:
     """Let a score of your own, or of somebody you trust, run on this machine: these very bytes in this very place.
 
@@ -188,16 +186,9 @@ def confirm(
         file: A Python file with a function score(pictures, texture).
         yes: Do not ask.
     """
-    from studio import consent
+    from studio.console import confirmed
 
-    data = consent.read(file)
-    print(f"{file.absolute()}\nsha256 {consent.digest(data)}\n\n{data.decode(errors='replace')}")
-    if not yes and input("This code will run with your rights. Type 'yes' to confirm it: ").strip().lower() != "yes":
-        print("Not confirmed; nothing was changed.")
-        return 1
-    consent.confirm(file, consent.digest(data))
-    print("Confirmed. Any change to the file has to be confirmed again.")
-    return 0
+    return int(not confirmed(file, asked=not yes))
 
 
 def plugs() -> int:

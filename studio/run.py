@@ -26,6 +26,7 @@ from studio.rig import Rig
 from studio.surface.mesh import Mesh, load
 from studio.surface.unwrap import needs_unwrap
 from studio.texture import Texture
+from studio.variety import Variety
 
 
 def run(
@@ -125,8 +126,9 @@ def run(
         subject=stages.subject(config, mesh, painter, on.rig.cameras, loras),
     )
 
+    variety = Variety(mesh, atlas, rasterizer)
     with _timed("before", seconds):
-        before, raw_before = yield from stages.held_out(objective, mesh, seeds, "measuring before")
+        before, raw_before = yield from stages.held_out(objective, mesh, seeds, "measuring before", see=variety.before)
         if config.trainer.learns and config.iterations and not seeds and resume is None:
             yield from objective.paint(config.seed)  # so that there is something to compare with
     objective.untrained_seeds = raw_before
@@ -141,7 +143,7 @@ def run(
         texture = yield from stages.watched(training, config, mesh, objective, steps, loras, judge, before)
     raw, painted = objective.raw(texture), objective.painted
     with _timed("after", seconds):
-        after, raw_after = yield from stages.held_out(objective, mesh, seeds, "measuring after")
+        after, raw_after = yield from stages.held_out(objective, mesh, seeds, "measuring after", see=variety.after)
 
     report = {
         "prompt": config.prompt,
@@ -156,6 +158,7 @@ def run(
         "before": stages.mean(raw_before) or objective.untrained or (steps[0] if steps else raw),
         "after": stages.mean(raw_after) or raw,
         "per_seed": {str(s): {"before": b, "after": a} for s, b, a in zip(seeds, raw_before, raw_after, strict=True)},
+        "diversity": variety.report(),
         "coverage": rig().covered,
         "coverage_at_first": on.covered_at_first,
         "seam_error": seam_error(texture, on.seams),

@@ -169,9 +169,9 @@ def unwrapped(mesh: Mesh, size_px: int) -> Generator[Progress, None, Mesh]:
 
 
 def held_out(
-    objective: Objective, mesh: Mesh, seeds: Sequence[int], stage: str
+    objective: Objective, mesh: Mesh, seeds: Sequence[int], stage: str, *, see: Callable[[Texture], None] = lambda texture: None
 ) -> Generator[Progress, None, tuple[tuple[Texture, ...], list[dict[str, float]]]]:
-    """Paint and score seeds that are never trained on: the first SHOWN_SEEDS textures, all raw rewards."""
+    """Paint and score seeds that are never trained on: the first SHOWN_SEEDS textures, all raw rewards; `see` is shown each."""
     kept: list[Texture] = []
     raw: list[dict[str, float]] = []
     for n, seed in enumerate(seeds):
@@ -180,6 +180,7 @@ def held_out(
             yield replace(p, stage=stage, step=n, total=len(seeds), mesh=mesh if p.texture is not None else None)
         texture = steps.value.texture
         raw.append(objective.raw(texture))
+        see(texture)
         kept += [texture] if n < SHOWN_SEEDS else []
     return tuple(kept), raw
 

@@ -32,7 +32,7 @@ judge replay posing looks region
 objective
 trainers recover
 config
-reward_views stages ground
+reward_views stages ground variety
 run document
 project
 job

@@ -79,6 +79,7 @@ class NablaDB(Trainer):
         adam = torch.optim.AdamW(parameters, lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0)
         average, start, ended = Average(painter, self.ema), 0, iterations
         untrained: list[dict[str, float]] = []
+        drift: float | None = None
         if resume is not None:
             untrained = [dict(raw) for raw in resume["untrained"]]
             average.restore(resume)
@@ -106,11 +107,11 @@ class NablaDB(Trainer):
                     problem = f"With {painter.steps} denoising steps no step has noise that could be learned from."
                     raise StudioError(problem, "Give the generator more steps, or choose the trainer lora_reward.")
                 steps = chosen(steps, self.transition_fraction, generator=torch.Generator().manual_seed(seed))
-                found, scores, drift = yield from gathered(
+                found, scores, moved = yield from gathered(
                     objective, painted.rollout, steps, live=live, iteration=iteration, look=look, aim=aim
                 )
                 memory += found
-                drifts.append(drift)
+                drifts.append(moved)
                 said.append(scores.message)
                 raw = objective.raw(painted.texture)
                 for name, value in {**raw, "score": _total(raw, live.weights)}.items():
@@ -136,7 +137,8 @@ class NablaDB(Trainer):
                 objective.taught()
                 average.update()
             metrics = {name: fmean(values) for name, values in told.items()}
-            metrics |= {"gradient": norms[-1], "loss": fmean(losses), "drift": fmean(drifts)}
+            drift = fmean(drifts)
+            metrics |= {"gradient": norms[-1], "loss": fmean(losses), "drift": drift}
             metrics["kl"] = fmean(apart) * len(usable(spread))
             spent = 0 < self.kl_budget < metrics["kl"]
             if spent:
@@ -160,7 +162,7 @@ class NablaDB(Trainer):
                 ended = iteration + 1
                 break
         average.settle()
-        objective.remarks = {"iteration": max(start, ended)}
+        objective.remarks = {"iteration": max(start, ended), "drift": drift}
         painted = yield from objective.paint(objective.seed, stage="painting")
         return painted.texture
 

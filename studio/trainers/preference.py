@@ -96,7 +96,7 @@ class Preference(Trainer):
         painted = yield from objective.paint(objective.seed)
         yield Progress("sampling", painter.steps, painter.steps, texture=painted.texture, pictures=painted.pictures[:, :3])
 
-        ended, stopped = iterations, ""
+        ended, stopped, drift = iterations, "", None
         for iteration in range(start, iterations):
             live = objective.live(iteration)
             warm = min(1.0, (iteration + 1) / self.warmup) if self.warmup else 1.0
@@ -119,6 +119,7 @@ class Preference(Trainer):
                     "The published DRO ran away and was stopped; what was learned before that is kept.",
                     iteration + 1,
                 )
+            drift = metrics["drift"]
             shown: dict[str, Any] = {}
             if (iteration + 1) % self.look_every == 0 or iteration + 1 == iterations or stopped:
                 right = yield from pairs.accuracy()
@@ -151,6 +152,7 @@ class Preference(Trainer):
             objective.taught()
         objective.remarks = {
             "iteration": max(start, ended),
+            "drift": drift,
             "preferences": {
                 "pairs": len(pairs.trained),
                 "held_out_pairs": len(pairs.held_out),
