@@ -177,9 +177,7 @@ def doctor(mesh: Annotated[Path | None, Positional, _option("MESH")] = None) -> 
     return 0
 
 
-def confirm(
-    file: Annotated[Path, Positional, arg(metavar="FILE.py")], *, yes: Annotated[bool, FlagCreatePairsOff] = False
-) -> int:
+def confirm(file: Annotated[Path, Positional, arg(metavar="PY")], *, yes: Annotated[bool, FlagCreatePairsOff] = False) -> int:
     """Let a score of your own, or of somebody you trust, run on this machine: these very bytes in this very place.
 
     Args:

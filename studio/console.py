@@ -144,7 +144,7 @@ class Interruption:
 
 
 def confirmed(file: Path, *, asked: bool) -> bool:
-    """Show a file of code and, once the user has said yes where that is `asked`, let it run on this machine. Raises StudioError."""
+    """Show a file of code and let it run here, once the user has said yes where that is `asked`. Raises StudioError."""
     data = consent.read(file)
     print(f"{file.absolute()}\nsha256 {consent.digest(data)}\n\n{data.decode(errors='replace')}")
     if asked and input("This code will run with your rights. Type 'yes' to confirm it: ").strip().lower() != "yes":
