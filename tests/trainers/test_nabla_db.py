@@ -10,6 +10,7 @@ import torch
 
 from studio.config import parse
 from studio.film import checkpoint_bytes, checkpoint_from
+from studio.generators._schedule import ddim, trailing
 from studio.objective import Term
 from studio.progress import Live, Progress
 from studio.replay import drain
@@ -64,7 +65,8 @@ def test_direct_back_propagation_without_an_anchor_leaves_the_ring() -> None:
 def test_the_papers_weighting_is_nearly_the_last_transition_alone() -> None:
     """How much a transition's error in the mean counts: 1/s⁴ as published, 1/s² in balance with its own noise."""
     apart = torch.tensor(1.0), torch.tensor(0.0), torch.tensor(0.0)
-    for name, all_spreads in (("ring", ring.SPREADS), ("mini", mini_spreads())):
+    ratios = {}
+    for name, all_spreads in (("ring", ring.SPREADS), ("mini, 8 steps", spread_of(8)), ("50 steps", spread_of(50, shift=1.0))):
         steps = _tilt.usable(all_spreads)
         middle, last = (all_spreads[steps[n]] for n in (len(steps) // 2, -1))
         ratio = {}
@@ -75,18 +77,20 @@ def test_the_papers_weighting_is_nearly_the_last_transition_alone() -> None:
             ratio[weighting] = float(losses[1] / losses[0])
         print(f"{name}: the last transition outweighs a middle one {ratio['paper']:.3g} times as published")
         assert ratio["paper"] == pytest.approx(ratio["calibrated"] ** 2, rel=1e-3)
+        ratios[name] = ratio["paper"]
+    assert ratios["ring"] > 500 and ratios["50 steps"] > 5e3
     silent = [
         _tilt.residual(apart[1], apart[1], apart[0], spread=s, signal=1.0, beta=1.0, weighting="paper") for s in (0.02, 0.8)
     ]
     assert silent[0] == silent[1] == -1
 
 
-def mini_spreads() -> list[float]:
-    from studio.generators._schedule import ddim, trailing
-
-    zero, one = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-    times = trailing(8)
-    return [float(ddim(zero, zero, now=a, then=b, eta=1.0, noise=one)) for a, b in zip(times, times[1:], strict=False)]
+def spread_of(steps: int, *, shift: float = 1 / 16) -> list[float]:
+    """s of every step of the studio's schedule at eta 1; `shift` as mini has it."""
+    zero, one, times = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64), trailing(steps)
+    return [
+        float(ddim(zero, zero, now=a, then=b, eta=1.0, noise=one, shift=shift)) for a, b in zip(times, times[1:], strict=False)
+    ]
 
 
 def test_a_step_without_noise_is_no_transition() -> None:
