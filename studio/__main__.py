@@ -1,4 +1,4 @@
-"""The commands: `studio bake`, `demo`, `doctor` and `plugs`; `studio` alone, or with a mesh or project, for the window."""
+"""The commands `studio bake`, `demo`, `confirm`, `doctor`, `plugs`; `studio` alone, or with a mesh or project, for the window."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def bake(
         prompt: What its surface should look like; a project has its own.
         out: The textured mesh; the suffix chooses the format.
         preset: A preset's name (see `studio plugs`) or your own TOML file; the other options override it.
-        trainer: How to learn: lora_reward, texture_direct, or sample to learn nothing.
+        trainer: How to learn: lora_reward, nabla_db, preference, texture_direct, or sample to learn nothing.
         iterations: Learning steps.
         seed: Which of the generator's variations to paint.
         atlas: Side of the texture in pixels, 256 to 4096.
@@ -177,6 +177,18 @@ def doctor(mesh: Annotated[Path | None, Positional, _option("MESH")] = None) -> 
     return 0
 
 
+def confirm(file: Annotated[Path, Positional, arg(metavar="PY")], *, yes: Annotated[bool, FlagCreatePairsOff] = False) -> int:
+    """Let a score of your own, or of somebody you trust, run on this machine: these very bytes in this very place.
+
+    Args:
+        file: A Python file with a function score(pictures, texture).
+        yes: Do not ask.
+    """
+    from studio.console import confirmed
+
+    return int(not confirmed(file, asked=not yes))
+
+
 def plugs() -> int:
     """List what can be chosen: generators, trainers, rewards, critics, renderers, exporters, presets and sample meshes."""
     from studio import critics, exporters, generators, renderers, resources, rewards, trainers
@@ -198,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Read when torch is loaded. Threads that spin at barriers are many times slower as soon as any other program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    commands = {"bake": bake, "demo": demo, "doctor": doctor, "plugs": plugs}
+    commands = {"bake": bake, "demo": demo, "confirm": confirm, "doctor": doctor, "plugs": plugs}
     try:
         if len(arguments) < 2 and not (arguments and (arguments[0] in commands or arguments[0].startswith("-"))):
             from studio.gui import open_window
@@ -218,7 +230,7 @@ def _file(name: str) -> Path:
     path = Path(name)
     if not path.exists():
         problem = f"'{name}' is neither a file nor a command."
-        raise StudioError(problem, "Give a mesh or a project to open, or one of: bake, demo, doctor, plugs.")
+        raise StudioError(problem, "Give a mesh or a project to open, or one of: bake, confirm, demo, doctor, plugs.")
     return path
 
 

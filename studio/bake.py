@@ -144,6 +144,13 @@ class Baker:
         baked = stack_of(self._fill(self._blend(rows_of(pictures))), self.taps.sets, self.taps.atlas_px)
         return baked if keep is None or onto is None else torch.where(keep, onto, baked)
 
+    def adjoint(self, pictures: Tensor, push: Tensor) -> Tensor:
+        """d⟨push, bake(pictures)⟩ / d pictures [V, P, h, w] for a push [S, C, T, T] on what their first C components make."""
+        with torch.enable_grad():
+            leaf = pictures.detach().requires_grad_()
+            baked = self.bake(leaf[:, : push.shape[1]])
+        return torch.autograd.grad(baked, leaf, push)[0]
+
     def camera_gradient(self, pictures: Tensor, push: Tensor) -> Tensor:
         """d⟨push, bake(pictures)⟩ / d(azimuth, elevation) per degree, float64 [V, 2] on the CPU, for pictures [V, C, h, w] that
         stay and a push [S, C, T, T]; needs a baker made with `turning`.

@@ -94,8 +94,9 @@ class Config:
             lora.check(lora.about(Path(loaded.file)), generators.SOCKET.name_of(self.generator), loaded.name)
 
     def check(self) -> None:
-        """Raises StudioError for a prompt that says nothing, is no text, or is longer than anybody means, and when held-out seeds
-        are to be looked at, but none are held out."""
+        """Raises StudioError for a prompt that says nothing, is no text, or is longer than anybody means, for a trainer whose
+        settings cannot work, and when held-out seeds are to be looked at, but none are held out."""
+        self.trainer.check()
         for prompt in (self.prompt, *getattr(self.trainer, "prompts", ())):
             if not prompt.strip():
                 raise StudioError("The prompt is empty.", 'Say how the surface should look, such as "blue and white stripes".')
@@ -133,7 +134,8 @@ class Config:
 
     def public(self) -> Config:
         """The same for whoever gets the painted mesh: files by their names, not by where they lie on the user's disk."""
-        return self.with_masks(lambda path: Path(path).name).with_loras(lambda path: Path(path).name)
+        named = self.with_masks(lambda path: Path(path).name).with_loras(lambda path: Path(path).name)
+        return dataclasses.replace(named, trainer=self.trainer.public())
 
     def with_loras(self, place: Callable[[str], str]) -> Config:
         """The same with every loaded LoRA's file elsewhere: at `place` of its path."""

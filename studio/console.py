@@ -8,9 +8,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TextIO
 
+from studio import consent
 from studio.errors import StudioError
 from studio.progress import Progress
 
@@ -139,3 +141,15 @@ class Interruption:
             raise KeyboardInterrupt
         self.signal = number
         self._notice()
+
+
+def confirmed(file: Path, *, asked: bool) -> bool:
+    """Show a file of code and let it run here, once the user has said yes where that is `asked`. Raises StudioError."""
+    data = consent.read(file)
+    print(f"{file.absolute()}\nsha256 {consent.digest(data)}\n\n{data.decode(errors='replace')}")
+    if asked and input("This code will run with your rights. Type 'yes' to confirm it: ").strip().lower() != "yes":
+        print("Not confirmed; nothing was changed.")
+        return False
+    consent.confirm(file, consent.digest(data))
+    print("Confirmed. Any change to the file has to be confirmed again.")
+    return True

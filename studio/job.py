@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -110,6 +110,7 @@ def work(
     if outputs.exporter().needs_lora and not config.trainer.learns:
         problem = f"This trainer learns no LoRA, so '{outputs.asset.name}' would be empty."
         raise StudioError(problem, "Use --trainer lora_reward, or write a mesh, such as a .glb.")
+    config = replace(config, trainer=config.trainer.beside(outputs.asset))
     state = read_checkpoint(outputs.checkpoint) if resume else None
     from studio.run import run  # after the checks: it takes seconds to import
 

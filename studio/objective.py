@@ -64,13 +64,16 @@ class Objective:
         posing: Posing | None = None,
         held_out: Sequence[int] = (),
         gauged: Callable[[int], bool] = lambda iteration: True,
+        jittered: Callable[[int, float], Views] | None = None,
+        subject: Mapping[str, Any] | None = None,
     ) -> None:
         """`scene` makes the scene of a prompt, `look` the pictures that picture rewards see; `region` says where they push;
         `scales`: how much loaded LoRAs count where the live settings do not say; `posing` turns learned painting cameras;
-        `held_out` are the seeds never trained on; `gauged`: whether an iteration (from 1) measures drift without an anchor."""
-        self.painter, self.baker, self.atlas = painter, baker, atlas
+        `held_out` are the seeds never trained on; `gauged`: whether an iteration (from 1) measures drift without an anchor;
+        `jittered`: the same as `look` from cameras moved at random (seed, degrees); `subject`: what is painted by what."""
+        self.painter, self.baker, self.atlas, self.region = painter, baker, atlas, region
         self.base, self.terms, self.seed, self.chunk = base, tuple(terms), seed, chunk
-        self.region = region
+        self.jittered, self.subject = jittered or (lambda seed, degrees: look), dict(subject or {})
         self._own_scales = self._scales = dict(scales or {})
         painter.scale_loras(self._scales)
         self._posing = posing
@@ -78,7 +81,7 @@ class Objective:
         self._own_prompt, self._scene_of, self._look, self._live = prompt, scene, look, live
         self._norms = Norms()
         self._broken: set[str] = set()
-        self._origin: tuple[int, dict[str, float], Scene] | None = None
+        self._origin: tuple[int, float | None, dict[str, float], Scene] | None = None
         self._glimpses = Glimpses()
         self.held_out, self.gauged = tuple(held_out), gauged
         self.untrained_seeds: Sequence[Mapping[str, float]] = ()
@@ -87,18 +90,14 @@ class Objective:
         """What the trainer says of its course, for the report."""
         self.untrained: dict[str, float] | None = None
         """The raw rewards of the run's own seed before anything was learned, once it was painted."""
-        self._learned = False
-        self.journal: list[tuple[int, dict[str, Any]]] = []
+        self._learned, self.journal = False, list[tuple[int, dict[str, Any]]]()
         self.painted: Painted | None = None
         """What the painter made last."""
 
     # -- settings -----------------------------------------------------------------------------------------------------------
 
     def live(self, iteration: int) -> Live:
-        """The settings of this iteration, read once; every change is journalled so that a headless run can replay it.
-
-        A new prompt gets a new scene, and loaded LoRAs count as much as is said.
-        """
+        """The settings of this iteration, read once; every change is journalled so that a headless run can replay it."""
         now = self._live()
         if not self.journal or self.journal[-1][1] != now.plain():
             self.journal.append((iteration, now.plain()))
@@ -142,23 +141,26 @@ class Objective:
 
     # -- painting -----------------------------------------------------------------------------------------------------------
 
-    def paint(self, seed: int, *, stage: str = "sampling", shown: bool = True) -> Generator[Progress, None, Painted]:
+    def paint(
+        self, seed: int, *, stage: str = "sampling", shown: bool = True, eta: float | None = None
+    ) -> Generator[Progress, None, Painted]:
         """Sample all views from `seed`, decode and bake them into the atlas; yields once per denoising step, `shown` or not.
 
-        What was painted last is not painted again while nothing has been learned since.
+        What was painted last is not painted again while nothing has been learned since. `eta`: as `sample` has it.
         """
-        again = self._origin is not None and self._origin[:2] == (seed, self._scales) and self._origin[2] is self.scene
+        again = self._origin is not None and self._origin[:3] == (seed, eta, self._scales) and self._origin[3] is self.scene
         if self.painted is not None and not self._learned and again:
             return self.painted
         show = self._show if shown else None
-        rollout = yield from sample(self.painter, self.scene, seed=seed, chunk=self.chunk, stage=stage, show=show)
+        rollout = yield from sample(self.painter, self.scene, seed=seed, chunk=self.chunk, stage=stage, show=show, eta=eta)
         pictures = decode(self.painter, rollout.x0, self.scene)
-        self.painted, self._origin = Painted(self._baked(pictures), pictures, rollout), (seed, self._scales, self.scene)
-        if seed == self.seed and not self._learned and self.untrained is None:
+        self.painted = Painted(self.baked(pictures), pictures, rollout)
+        self._origin = (seed, eta, self._scales, self.scene)
+        if seed == self.seed and eta is None and not self._learned and self.untrained is None:
             self.untrained = self.raw(self.painted.texture)
         return self.painted
 
-    def _baked(self, pictures: Tensor) -> Texture:
+    def baked(self, pictures: Tensor) -> Texture:
         """The mesh's own texture with every channel that the painter paints baked from pictures [V, P, H, W]."""
         with torch.no_grad():
             baked = self.baker.bake(pictures).clamp(0, 1)
@@ -176,15 +178,15 @@ class Objective:
         if not self._live().watched:
             return {}
         pictures = decode(self.painter, x0, self.scene)
-        texture = self._glimpses.of(lambda: self._baked(pictures))
+        texture = self._glimpses.of(lambda: self.baked(pictures))
         seen = {} if texture is None else {"texture": texture, "painted": frozenset(self.painter.channels)}
         return {"pictures": pictures[:, :3], **seen}
 
     # -- scoring ------------------------------------------------------------------------------------------------------------
 
-    def looks(self, base_color: Tensor, *, step: int | None = None) -> Looks:
+    def looks(self, base_color: Tensor, *, step: int | None = None, look: Views | None = None) -> Looks:
         """The looks at base colours [S, 3, T, T] that rewards are given; without a step nothing is left to chance."""
-        return Looks(base_color, self.atlas, self.prompt, self._look(base_color), step)
+        return Looks(base_color, self.atlas, self.prompt, (look or self._look)(base_color), step)
 
     def _working(self) -> list[Term]:
         return [t for t in self.terms if t.name not in self._broken]
@@ -196,11 +198,11 @@ class Objective:
             values = {name: float(value) for name, value, _ in found}
         return {t.name: values[t.name] for t in self.terms if math.isfinite(values.get(t.name, math.nan))}
 
-    def score(self, base_color: Tensor, live: Live, *, step: int) -> Scores:
-        """Raw rewards, and the push: the weighted, normalised sum of one texture gradient each.
+    def score(self, base_color: Tensor, live: Live, *, step: int, normalised: bool = True, look: Views | None = None) -> Scores:
+        """Raw rewards, and the push: the weighted, normalised sum of one texture gradient each; otherwise the slope of the total.
 
-        A reward whose value or gradient is not finite is switched off for the rest of the run. Raises StudioError when none that
-        has a weight is left.
+        `look`: views in place of the run's. A reward whose value or gradient is not finite is switched off for good.
+        Raises StudioError when none that has a weight is left.
         """
         leaf = base_color.detach().requires_grad_()
         raw: dict[str, float] = {}
@@ -209,7 +211,7 @@ class Objective:
         push, total, said = torch.zeros_like(leaf), 0.0, []
         with torch.enable_grad():
             wanted = {t.name for t in self.terms if live.weights.get(t.name) or live.heat == t.name}
-            for name, value, gradient in measured(self._working(), self.looks(leaf, step=step), differentiate=wanted):
+            for name, value, gradient in measured(self._working(), self.looks(leaf, step=step, look=look), differentiate=wanted):
                 weight = live.weights.get(name, 0.0)
                 if not (torch.isfinite(value) and (gradient is None or torch.isfinite(gradient).all())):
                     self._broken.add(name)
@@ -219,7 +221,8 @@ class Objective:
                 if gradient is not None and live.watched:
                     heat[name] = self.region.scaled(name, gradient).norm(dim=1, keepdim=True)
                 if weight and gradient is not None:
-                    pull = self.region.scaled(name, weight * gradient / self._norms.of(name, gradient))
+                    norm = self._norms.of(name, gradient) if normalised else 1.0
+                    pull = self.region.scaled(name, weight * gradient / norm)
                     push += pull
                     parts[name] = float(pull.norm())
                     total += weight * raw[name]
@@ -231,15 +234,14 @@ class Objective:
 
     # -- learning -----------------------------------------------------------------------------------------------------------
 
-    def pictures_gradient(self, pictures: Tensor, push: Tensor) -> Tensor:
-        """The adjoint of the bake: what each painted pixel [V, P, H, W] can do for a push on the base colours [S, 3, T, T].
+    def taught(self) -> None:
+        """The LoRA moves: what was painted before is outdated."""
+        self._learned = True
 
-        Rewards see no other channel, so only the first three components get anything.
-        """
-        with torch.enable_grad():
-            leaf = pictures.detach().requires_grad_()
-            baked = self.baker.bake(leaf[:, :3])
-        return torch.autograd.grad(baked, leaf, push)[0]
+    def pictures_gradient(self, pictures: Tensor, push: Tensor) -> Tensor:
+        """What each painted pixel [V, P, H, W] can do for a push on the base colours [S, 3, T, T], which are all that
+        rewards see."""
+        return self.baker.adjoint(pictures, push)
 
     def learn(
         self, painted: Painted, push: Tensor, *, truncation: int, anchor: float, share: float = 1.0, probe: bool = False,
@@ -249,7 +251,7 @@ class Objective:
 
         `probe` and `gauge`: as `replay` has them.
         """
-        self._learned = True
+        self.taught()
         if self._posing is not None:
             self._posing.feel(painted.pictures[:, :3], push * share)
         d_pictures = self.pictures_gradient(painted.pictures, push) * -share

@@ -64,23 +64,26 @@ def sample(
     chunk: int | None = None,
     stage: str = "sampling",
     show: Callable[[Tensor], Mapping[str, Any]] | None = None,
+    eta: float | None = None,
 ) -> Generator[Progress, None, Rollout]:
     """Denoise all views together from `seed`; yields once per step and returns the `Rollout`.
 
-    `show` makes, of each step's guess of x_0, what the progress tells of it. Noise is drawn on the CPU in a fixed order, so a
-    seed means the same picture for every chunk size and on every device.
+    `eta` counts in place of the painter's own, where it is given. `show` makes, of each step's guess of x_0, what the progress
+    tells of it. Noise is drawn on the CPU in a fixed order, so a seed means the same picture for every chunk size and on every
+    device.
     """
     source = torch.Generator().manual_seed(seed)
     entering, predictions, noises = [], [], []
+    noisy = (painter.eta if eta is None else eta) > 0
     x = painter.noise(scene, generator=source)
     for i in range(painter.steps):
-        noise = painter.noise(scene, generator=source) if painter.eta > 0 and i < painter.steps - 1 else None
+        noise = painter.noise(scene, generator=source) if noisy and i < painter.steps - 1 else None
         with torch.no_grad():
             prediction = torch.cat([painter.predict(x[v], i, scene, views=v) for v in chunks(painter, scene.views, chunk)])
             entering.append(x)
             predictions.append(prediction)
             noises.append(noise)
-            x = painter.advance(x, prediction, i, scene, noise=noise)
+            x = painter.advance(x, prediction, i, scene, noise=noise, eta=eta)
             told = show(painter.guess(entering[-1], prediction, i, scene)) if show else {}
         yield Progress(stage, i + 1, painter.steps, **told)
     return Rollout(tuple(entering), tuple(predictions), tuple(noises), x)

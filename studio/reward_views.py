@@ -38,15 +38,16 @@ class RewardViews:
         *,
         seed: int = 0,
         chunk: int = 16,
+        jitter_deg: float = JITTER_DEG,
     ) -> None:
-        """`base` gives the channels other than colour; `seed` fixes the jitter of up to JITTER_DEG per angle; chunks have at most
-        `chunk` views, and differ by one at most."""
-        shift = np.random.default_rng(seed).uniform(-JITTER_DEG, JITTER_DEG, (len(cameras), 2))
+        """`base` gives the channels other than colour; `seed` fixes the jitter of up to `jitter_deg` per angle; chunks have at
+        most `chunk` views, and differ by one at most."""
+        shift = np.random.default_rng(seed).uniform(-jitter_deg, jitter_deg, (len(cameras), 2))
         self.cameras = tuple(
             replace(c, azimuth_deg=c.azimuth_deg + float(a), elevation_deg=float(np.clip(c.elevation_deg + e, -89, 89)))
             for c, (a, e) in zip(cameras, shift, strict=True)
         )
-        self._mesh, self._atlas, self._base, self._rasterizer = mesh, atlas, base, rasterizer
+        self._mesh, self._atlas, self._base, self._rasterizer, self._most = mesh, atlas, base, rasterizer, chunk
         self._chunks = np.array_split(np.arange(len(cameras)), -(-len(cameras) // chunk))
         self._shaders: dict[int, Shader] = {}
         self._surfaces: dict[int, Tensor] = {}
@@ -56,6 +57,11 @@ class RewardViews:
         channels = {name: t.to(base_color.dtype) for name, t in self._base.channels.items()}
         texture = replace(self._base, channels={**channels, "base_color": base_color})
         return [ViewsChunk(self, n, texture) for n in range(len(self._chunks))]
+
+    def jittered(self, seed: int, jitter_deg: float) -> RewardViews:
+        """The same from cameras that lie at random up to so far from these."""
+        parts = self._mesh, self._atlas, self._base, self._rasterizer, self.cameras
+        return RewardViews(*parts, seed=seed, chunk=self._most, jitter_deg=jitter_deg)
 
     def shader(self, n: int) -> Shader:
         """What lights chunk `n`."""

@@ -26,6 +26,7 @@ from studio.rig import Rig
 from studio.surface.mesh import Mesh, load
 from studio.surface.unwrap import needs_unwrap
 from studio.texture import Texture
+from studio.variety import Variety
 
 
 def run(
@@ -84,7 +85,8 @@ def run(
     with _timed("rewards", seconds):
         terms = []
         if any(config.weights().values()) and not config.trainer.follows_rewards:
-            message = "This trainer learns nothing: the rewards are only measured."
+            what = "from preferences" if config.trainer.learns else "nothing"
+            message = f"This trainer learns {what}: the rewards are only measured."
             yield Progress("preparing the rewards", 0, len(config.rewards), message=message)
         for i, w in enumerate(config.rewards):
             terms.append(Term(w.name, on.score(w.reward, mesh), w.reward.averages))
@@ -102,6 +104,7 @@ def run(
     def rig() -> Rig:
         return posing.rig if posing else on.rig
 
+    look = RewardViews(mesh, atlas, base, rasterizer, on.rig.cameras, seed=config.seed, chunk=config.reward_chunk)
     objective = Objective(
         painter=painter,
         scene=lambda prompt: painter.scene(prompt, rig().seen, mesh=mesh, baker=rig().baker),
@@ -111,7 +114,7 @@ def run(
         terms=terms,
         prompt=config.prompt,
         seed=config.seed,
-        look=RewardViews(mesh, atlas, base, rasterizer, on.rig.cameras, seed=config.seed, chunk=config.reward_chunk),
+        look=look,
         live=live or (lambda: Live(weights=config.weights(), loras=config.scales())),
         chunk=None if painter.views_meet_inside else 1,
         region=region,
@@ -119,10 +122,13 @@ def run(
         posing=posing,
         held_out=seeds,
         gauged=judge.watch.due if judge else lambda iteration: False,
+        jittered=look.jittered,
+        subject=stages.subject(config, mesh, painter, on.rig.cameras, loras),
     )
 
+    variety = Variety(mesh, atlas, rasterizer)
     with _timed("before", seconds):
-        before, raw_before = yield from stages.held_out(objective, mesh, seeds, "measuring before")
+        before, raw_before = yield from stages.held_out(objective, mesh, seeds, "measuring before", see=variety.before)
         if config.trainer.learns and config.iterations and not seeds and resume is None:
             yield from objective.paint(config.seed)  # so that there is something to compare with
     objective.untrained_seeds = raw_before
@@ -137,7 +143,7 @@ def run(
         texture = yield from stages.watched(training, config, mesh, objective, steps, loras, judge, before)
     raw, painted = objective.raw(texture), objective.painted
     with _timed("after", seconds):
-        after, raw_after = yield from stages.held_out(objective, mesh, seeds, "measuring after")
+        after, raw_after = yield from stages.held_out(objective, mesh, seeds, "measuring after", see=variety.after)
 
     report = {
         "prompt": config.prompt,
@@ -152,6 +158,7 @@ def run(
         "before": stages.mean(raw_before) or objective.untrained or (steps[0] if steps else raw),
         "after": stages.mean(raw_after) or raw,
         "per_seed": {str(s): {"before": b, "after": a} for s, b, a in zip(seeds, raw_before, raw_after, strict=True)},
+        "diversity": variety.report(),
         "coverage": rig().covered,
         "coverage_at_first": on.covered_at_first,
         "seam_error": seam_error(texture, on.seams),

@@ -127,6 +127,13 @@ def base_model(config: Config, painter: Painter) -> str:
     return f"{generators.SOCKET.name_of(config.generator)}@{painter.fingerprint}"
 
 
+def subject(config: Config, mesh: Mesh, painter: Painter, cameras: Sequence[Camera], loras: Mapping[str, str]) -> dict[str, Any]:
+    """What is painted by what, as JSON: latents of one run mean something to another of the same mesh, cameras and weights."""
+    angles = [[round(c.azimuth_deg, 3), round(c.elevation_deg, 3)] for c in cameras]
+    counted = {digest: config.scales()[name] for name, digest in loras.items()}
+    return {"mesh": mesh.hash, "cameras": angles, "base_model": base_model(config, painter), "loras": counted}
+
+
 def check_same_loras(digests: Mapping[str, str], resume: Mapping[str, Any] | None) -> None:
     """Raises StudioError when a checkpoint was made with other LoRAs, though their files have the same names."""
     if resume is not None and resume.get("loras", digests) != digests:
@@ -162,9 +169,9 @@ def unwrapped(mesh: Mesh, size_px: int) -> Generator[Progress, None, Mesh]:
 
 
 def held_out(
-    objective: Objective, mesh: Mesh, seeds: Sequence[int], stage: str
+    objective: Objective, mesh: Mesh, seeds: Sequence[int], stage: str, *, see: Callable[[Texture], None] = lambda texture: None
 ) -> Generator[Progress, None, tuple[tuple[Texture, ...], list[dict[str, float]]]]:
-    """Paint and score seeds that are never trained on: the first SHOWN_SEEDS textures, all raw rewards."""
+    """Paint and score seeds that are never trained on: the first SHOWN_SEEDS textures, all raw rewards; `see` is shown each."""
     kept: list[Texture] = []
     raw: list[dict[str, float]] = []
     for n, seed in enumerate(seeds):
@@ -173,6 +180,7 @@ def held_out(
             yield replace(p, stage=stage, step=n, total=len(seeds), mesh=mesh if p.texture is not None else None)
         texture = steps.value.texture
         raw.append(objective.raw(texture))
+        see(texture)
         kept += [texture] if n < SHOWN_SEEDS else []
     return tuple(kept), raw
 

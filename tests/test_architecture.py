@@ -17,7 +17,8 @@ PARSED = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 ORDER = """
 errors
 plug worker files resources device gain sparse words desk heat norms alarm glimpse
-store archive lora
+store archive lora preferences consent
+black_box
 surface camera
 texture environment shot marks
 turning
@@ -27,11 +28,11 @@ renderers critics backdrop pose inking
 pixels rig
 still view
 generators exporters rewards sheet
-judge preferences replay posing looks region
+judge replay posing looks region
 objective
 trainers recover
 config
-reward_views stages ground
+reward_views stages ground variety
 run document
 project
 job

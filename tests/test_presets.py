@@ -58,6 +58,8 @@ def test_two_steps_run(name: str, mesh: Mesh) -> None:
 
     small = {"iterations": 2, "held_out": 0, "atlas_px": 256, "views": 2, "max_views": 2, "device": "cpu", "renderer": "embree"}
     config = parse({**small, "generator": {"name": "tiny", "steps": 2}}, base=parse(preset(name)))
+    if hasattr(config.trainer, "batch"):
+        config = parse({"trainer": {"batch": min(2, config.trainer.batch)}}, base=config)
     (last,) = deque(run(config, mesh), maxlen=1)
     assert last.result is not None
     colour = last.result.texture.channels["base_color"]

@@ -86,11 +86,22 @@ class Painter(ABC):
         """The clean latents [V, C, h, w] that the prediction for x at step i speaks of, to be shown while denoising."""
 
     @abstractmethod
-    def advance(self, x: Tensor, prediction: Tensor, i: int, scene: Scene, *, noise: Tensor | None) -> Tensor:
+    def advance(
+        self, x: Tensor, prediction: Tensor, i: int, scene: Scene, *, noise: Tensor | None, eta: float | None = None
+    ) -> Tensor:
         """One scheduler step of all views jointly, without the network: x_t [V, C, h, w] and its prediction → x_{t−1}.
 
-        After the last step the result is x_0. `noise` is what eta > 0 adds at this step; None adds nothing.
+        After the last step the result is x_0. `noise` is what eta > 0 adds at this step; None adds nothing: the mean. `eta`
+        counts in place of the painter's own, where it is given.
         """
+
+    @abstractmethod
+    def signal(self, i: int) -> float:
+        """ᾱ of what enters step i, its share of signal."""
+
+    @abstractmethod
+    def noised(self, x0: Tensor, i: int, *, noise: Tensor) -> Tensor:
+        """Clean latents [V, C, h, w] as they would enter step i: √ᾱ·x0 + √(1 − ᾱ)·noise."""
 
     @abstractmethod
     def decode(self, x0: Tensor, scene: Scene, *, views: slice = slice(None)) -> Tensor:

@@ -6,6 +6,7 @@ The network (`_network`) denoises V pictures of one object together and predicts
 
 from __future__ import annotations
 
+import math
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from studio.generators import Painter, Scene, Words, _fuse, _lora, _noise, _solid
 from studio.generators._network import MASK, PATCH, Denoiser
-from studio.generators._schedule import ddim, soft_clamp, trailing
+from studio.generators._schedule import alpha_bar, ddim, soft_clamp, trailing
 from studio.words import Vocabulary, asked, told
 
 if TYPE_CHECKING:
@@ -143,13 +144,24 @@ class MultiView(Painter):
         x0 = prediction[:, 0] if prediction.shape[1] == 1 else torch.lerp(prediction[:, 1], prediction[:, 0], scene.guidance)
         return x0 if scene.baker is None else _fuse.fused(x0, scene)
 
-    def advance(self, x: Tensor, prediction: Tensor, i: int, scene: Scene, *, noise: Tensor | None) -> Tensor:
+    def advance(
+        self, x: Tensor, prediction: Tensor, i: int, scene: Scene, *, noise: Tensor | None, eta: float | None = None
+    ) -> Tensor:
         x0 = self.guess(x, prediction, i, scene)
         now, then = self._times[i : i + 2]
         noisy, frame = self._parted(x)
         fresh = None if noise is None else self._parted(noise)[0]
-        after = ddim(noisy, x0, now=now, then=then, eta=self._eta, noise=fresh, shift=self.network.size.shift)
+        eta = self._eta if eta is None else eta
+        after = ddim(noisy, x0, now=now, then=then, eta=eta, noise=fresh, shift=self.network.size.shift)
         return torch.cat([after, frame], 1) if self.network.size.mixed else after
+
+    def signal(self, i: int) -> float:
+        return float(alpha_bar(torch.tensor(self._times[i], dtype=torch.float64), shift=self.network.size.shift))
+
+    def noised(self, x0: Tensor, i: int, *, noise: Tensor) -> Tensor:
+        (clean, frame), (fresh, _), share = self._parted(x0), self._parted(noise), self.signal(i)
+        noisy = math.sqrt(share) * clean + math.sqrt(1 - share) * fresh
+        return torch.cat([noisy, frame], 1) if self.network.size.mixed else noisy
 
     def _parted(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What is denoised, and the frame."""

@@ -60,8 +60,10 @@ def forecast(config: Config) -> Forecast:
     steps = int(getattr(config.generator, "steps", 1))
     paint = steps * t.step_s
     total = t.prepare_s + paint
-    if config.trainer.follows_rewards:
-        sampled = paint if config.trainer.learns else 0.0
+    if options.get("score"):
+        total += options["samples"] * paint
+    if config.trainer.iterates:
+        sampled = paint if config.trainer.learns and config.trainer.follows_rewards else 0.0
         each = options.get("batch", 1) * (sampled + t.learn_s * min(options.get("k", 1), steps))
         total += config.iterations * each
     if config.trainer.learns:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from studio.plug import Socket
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from studio.objective import Objective
     from studio.progress import Progress
 
@@ -29,6 +31,22 @@ class Trainer(ABC):
     """True when the generator itself changes, so that held-out seeds can be compared before and after."""
     follows_rewards: ClassVar[bool] = True
     """False when rewards are only measured, so that it needs none."""
+
+    @property
+    def iterates(self) -> bool:
+        """It goes by iterations."""
+        return self.learns or self.follows_rewards
+
+    def check(self) -> None:  # noqa: B027 - most settings can work
+        """Raises StudioError for settings that cannot work, before anything is painted."""
+
+    def beside(self, asset: Path) -> Trainer:
+        """The same, keeping what it keeps beside this file unless it was given another place."""
+        return self
+
+    def public(self) -> Trainer:
+        """The same for whoever gets the painted mesh: without places on the user's disk."""
+        return self
 
     def learns_cameras_from(self) -> str | None:
         """From where the painting cameras learn their places: "best", the set that sees most, or "front", all in one place. None

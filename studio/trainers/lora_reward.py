@@ -65,7 +65,7 @@ class LoraReward(Trainer):
         parameters = painter.lora_parameters()
         adam = torch.optim.AdamW(parameters, lr=self.rate, betas=(0.9, 0.99), weight_decay=1e-4)
         average, best = Average(painter, self.ema), Best(held_out=bool(self.held_out_every))
-        start = 0
+        start, drift = 0, None
         if resume is not None:
             average.restore(resume)
             best.restore(resume.get("best", {}))
@@ -111,7 +111,8 @@ class LoraReward(Trainer):
             average.update()
             yield from objective.turn()
             metrics = {name: fmean(values) for name, values in told.items()} | {"gradient": norm}
-            metrics |= {"drift": fmean(drifts)} if drifts else {}
+            if drifts:
+                drift = metrics["drift"] = fmean(drifts)
             final = lambda: average.state()["lora"]  # noqa: E731
             if "score" in metrics:
                 best.passed(iteration + 1, metrics["score"], aim, final)
@@ -140,7 +141,7 @@ class LoraReward(Trainer):
             painter.load_lora(best.lora)
             ended = best.iteration
             yield Progress("painting", 0, painter.steps, message=f"The run ends on iteration {ended}, the best so far.")
-        objective.remarks = {"iteration": ended, "best": best.told()}
+        objective.remarks = {"iteration": ended, "best": best.told(), "drift": drift}
         painted = yield from objective.paint(objective.seed, stage="painting")
         return painted.texture
 

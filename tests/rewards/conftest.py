@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from studio import critics
+from studio import critics, preferences
 from studio.critics import _weights
 from studio.critics._encoders import CONVOLUTIONS, Network
 from studio.rewards import _critics, _relief
@@ -28,6 +28,20 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.nn.init.normal_(p, std=0.2)
     estimator.save(folder / "normal.safetensors")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def some_picks(own_home: Path) -> None:
+    """Of somebody who likes red, for the reward that follows picks."""
+    folder = preferences.home({})
+    if not folder.exists():
+        source = torch.Generator().manual_seed(0)
+        picks = preferences.Picks(folder)
+        for seed in range(12):
+            pair = torch.randint(256, (2, 2, 3, 64, 64), generator=source, dtype=torch.uint8)
+            pair[0, :, 0] //= 2
+            keys = [picks.add(x0=torch.zeros(1, 1, 1, 1), pictures=p, prompt="", seed=seed, subject={}).key for p in pair]
+            picks.prefer(keys[1], keys[0])
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from studio.gui.panels._words import named
 
 SCORE = "score"
-GAUGES = ("held_out", "judge", "drift", "saturation", "energy", "gradient")
+GAUGES = ("held_out", "accuracy", "judge", "drift", "kl", "saturation", "energy", "loss", "gradient")
 """Beside the score, in the order they are listed in."""
 PROMPT = f"{SCORE}: "
 """Before the name of a further prompt: its score."""
@@ -17,6 +17,9 @@ _SAID = {
     "judge": "What a critic that nothing is trained on thinks of the lit texture, in standard deviations of the untrained ones. "
     "If it falls while the score rises, the run is fooling its rewards.",
     "drift": "How far the generator's predictions have moved from the untrained one's: their mean square.",
+    "accuracy": "How many of the picks that are never learned from the generator now agrees with.",
+    "kl": "How far whole chains of denoising have moved from the untrained generator's, in nats.",
+    "loss": "What the learning makes small.",
     "saturation": "How colourful the lit texture is.",
     "energy": "How much of the lit texture is fine grain: the contrast between neighbouring pixels.",
     "gradient": "The length of the last step's gradient: a jump here means the learning is unsteady.",

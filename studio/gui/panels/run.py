@@ -125,7 +125,7 @@ class _Run:
             dpg.configure_item(f"run.{tag}", show=active)
         dpg.configure_item("run.forecast", show=not active)
         if active:
-            counts = session.document.config.trainer.follows_rewards
+            counts = session.document.config.trainer.iterates
             dpg.set_value("run.progress", progress(session.pace, counts=counts))
             small = self._app.theme.small
             lines = *saying(said, session.pace, counts=counts), waiting(session.pending())

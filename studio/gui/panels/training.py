@@ -131,7 +131,7 @@ class _Training:
         for knob, masks in self._masks.items():
             masks.update(getattr(config, knob))
         trainer = named(trainers.SOCKET.name_of(config.trainer))
-        self._section.update(f"{trainer}, {config.iterations:,} iterations" if config.trainer.follows_rewards else trainer)
+        self._section.update(f"{trainer}, {config.iterations:,} iterations" if config.trainer.iterates else trainer)
         if drift := session.curves.get("drift"):
             dpg.set_value("trainer.drift", distance(drift[-1][1]))
             dpg.configure_item("trainer.drift", overlay=number(drift[-1][1]))

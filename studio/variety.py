@@ -1,0 +1,67 @@
+"""How different a generator's textures are, before it learned and after: what pushing hard for a score is apt to lose.
+
+The distance of two textures is that of a critic's features of their lit pictures, the mean over the judge's views; diversity is
+its mean over all pairs of the first EIGHT held-out seeds. The critic is the judge, which nothing is trained on, if it is there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from studio import critics
+from studio.critics import Eye
+from studio.judge import CRITIC, Views
+from studio.renderers import Rasterizer
+from studio.surface.atlas import Atlas
+from studio.surface.mesh import Mesh
+from studio.texture import Texture
+
+EIGHT = 8
+ELSE = "patina"
+"""Who looks where there is no judge."""
+
+
+def diversity(features: list[Tensor]) -> float:
+    """The mean distance over all pairs of textures, from features [V, D] of each; 0 for fewer than two."""
+    if len(features) < 2:
+        return 0.0
+    each = torch.stack(features).double()
+    apart = (each[:, None] - each[None]).norm(dim=-1).mean(-1)
+    return float(apart.sum() / (len(each) * (len(each) - 1)))
+
+
+class Variety:
+    """The features of one run's held-out textures; nothing is loaded before there is one."""
+
+    def __init__(self, mesh: Mesh, atlas: Atlas, rasterizer: Rasterizer) -> None:
+        self._views, self._device = Views(mesh, atlas, rasterizer), atlas.device
+        self._eye: Eye | None = None
+        self._before: list[Tensor] = []
+        self._after: list[Tensor] = []
+
+    def before(self, texture: Texture) -> None:
+        """Look at the next seed's texture of the untrained generator."""
+        self._look(texture, self._before)
+
+    def after(self, texture: Texture) -> None:
+        """Look at the next seed's texture at the end."""
+        self._look(texture, self._after)
+
+    def report(self) -> dict[str, Any] | None:
+        """Diversity before and after, over how many seeds, and which share was kept; None for fewer than two seeds."""
+        seeds = min(len(self._before), len(self._after))
+        if seeds < 2:
+            return None
+        before, after = diversity(self._before), diversity(self._after)
+        return {"seeds": seeds, "before": before, "after": after, "kept": after / before if before else None}
+
+    def _look(self, texture: Texture, into: list[Tensor]) -> None:
+        name = next((name for name in (CRITIC, ELSE) if critics.SOCKET.why_not(name) is None), None)
+        if name is None or len(into) >= EIGHT:
+            return
+        self._eye = self._eye or critics.shared(critics.SOCKET.make(name), self._device)
+        with torch.no_grad():
+            into.append(self._eye.features(self._views(texture)[0]).cpu())
