@@ -151,8 +151,9 @@ class Adapters:
 
     @property
     def _like(self) -> Tensor:
-        """Device and dtype for everything."""
-        return next(p for n, p in self._unet.named_parameters() if "lora_" not in n)
+        """Device and dtype for everything: what learns in small steps is never kept in less than fp32."""
+        p = next(p for n, p in self._unet.named_parameters() if "lora_" not in n)
+        return torch.empty(0, device=p.device, dtype=torch.promote_types(p.dtype, torch.float32))
 
     def _layers(self) -> dict[str, LoraLayer]:
         return {name: m for name, m in self._unet.named_modules() if isinstance(m, LoraLayer)}
