@@ -57,6 +57,8 @@ def bake(
     device: Annotated[str | None, _option("D")] = None,
     renderer: Annotated[str | None, _option("R")] = None,
     generator: Annotated[str | None, _option("G")] = None,
+    model: Annotated[str | None, _option("M")] = None,
+    control: Annotated[str | None, _option("M")] = None,
 ) -> int:
     """Texture a mesh from a prompt.
 
@@ -84,6 +86,8 @@ def bake(
         device: Where to compute: auto, cpu, cuda, cuda:1 or mps.
         renderer: What draws: auto, embree or nvdiffrast.
         generator: What paints: mini, or another of `studio plugs`.
+        model: A generator's own weights: a folder, a checkpoint file, or a model of `studio models`.
+        control: Likewise its ControlNet, where the model has none.
     """
     from studio import options
     from studio.config import parse
@@ -109,7 +113,7 @@ def bake(
         "unwrap": unwrap or None,
         "device": device,
         "renderer": renderer,
-        "generator": generator,
+        "generator": options.generator(generator, model, control),
     }
     table = load_preset(preset) if preset else {}
     if mesh.suffix.lower() == SUFFIX:

@@ -133,7 +133,8 @@ class Config:
 
     def public(self) -> Config:
         """The same for whoever gets the painted mesh: files by their names, not by where they lie on the user's disk."""
-        return self.with_masks(lambda path: Path(path).name).with_loras(lambda path: Path(path).name)
+        bare = dataclasses.replace(self, generator=self.generator.public())
+        return bare.with_masks(lambda path: Path(path).name).with_loras(lambda path: Path(path).name)
 
     def with_loras(self, place: Callable[[str], str]) -> Config:
         """The same with every loaded LoRA's file elsewhere: at `place` of its path."""

@@ -60,6 +60,11 @@ def loras_dir() -> Path:
     return autosave_dir().with_name("loras")
 
 
+def models_dir() -> Path:
+    """The user's folder for models of others that were fetched for them; it need not exist yet."""
+    return autosave_dir().with_name("models")
+
+
 def config_dir() -> Path:
     """The user's folder for what the studio remembers of their habits; it need not exist yet."""
     home = os.environ.get(HOME_VARIABLE)

@@ -157,6 +157,10 @@ class Generator(ABC):
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
         """Load the weights. Raises StudioError when they are missing, partial or corrupt."""
 
+    def public(self) -> Generator:
+        """The same for whoever gets the painted mesh: nothing of where files lie on the user's disk."""
+        return self
+
     def words(self, prompt: str) -> Words | None:
         """What `Painter.words` would say, without weights and at once; None where only the weights know."""
         return None

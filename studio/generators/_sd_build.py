@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from studio import resources
 from studio.errors import StudioError
-from studio.generators import _lora, _sd_hub
+from studio.generators import _lora
 from studio.generators._sd_painter import Diffusion
 from studio.generators._sd_parts import SINGLE, Folder, Parts, SingleFile
 from studio.generators._sd_schedule import schedule
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 
     from studio.generators.stable_diffusion import StableDiffusion
 
+MODEL, CONTROL = "sd15", "sd15-depth"
+"""What is used where nothing is said: the models of `studio models` with these names."""
+
+
 def build(spec: StableDiffusion, *, device: torch.device, dtype: torch.dtype | None) -> Diffusion:
     """The painter of these settings; `dtype` overrides theirs. Raises StudioError."""
     from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 
-    parts = parts_of(spec.model, "model")
-    steering = parts_of(spec.control, "control", only="controlnet") if spec.control else parts
-    if not steering.has("controlnet"):
-        remedy = "Give a ControlNet for depth with the setting 'control', such as the one that `studio models` lists."
-        raise StudioError(f"'{steering.name}' has no ControlNet.", remedy)
+    parts = parts_of(spec.model or MODEL, "model")
     plan = schedule(
         parts.config("scheduler"),
         steps=spec.steps,
@@ -37,6 +38,10 @@ def build(spec: StableDiffusion, *, device: torch.device, dtype: torch.dtype | N
         anew=spec.scheduler == "lcm",
         prediction=spec.prediction,
     )
+    own = not spec.control and parts.has("controlnet")
+    steering = parts if own else parts_of(spec.control or CONTROL, "control", only="controlnet")
+    if not steering.has("controlnet"):
+        raise StudioError(f"'{steering.name}' holds no ControlNet.", "Give 'control' one that was trained for depth.")
     unet = parts.made("unet", UNet2DConditionModel)
     controlnet = steering.made("controlnet", ControlNetModel)
     vae = parts.made("vae", AutoencoderKL)
@@ -55,7 +60,7 @@ def build(spec: StableDiffusion, *, device: torch.device, dtype: torch.dtype | N
         unet=unet,
         controlnet=controlnet,
         vae=vae,
-        prompts=_prompts(spec.model, parts, device, torch.promote_types(precision, torch.float32)),
+        prompts=_prompts(spec.model or MODEL, parts, device, torch.promote_types(precision, torch.float32)),
         schedule=plan,
         view_px=_side(spec.view_px or unet.config["sample_size"] * factor, unet, factor),
         guidance=spec.guidance,
@@ -68,16 +73,14 @@ def build(spec: StableDiffusion, *, device: torch.device, dtype: torch.dtype | N
 
 def parts_of(name: str, setting: str, *, only: str = "") -> Parts:
     """What a setting names: a folder, a file, or a model fetched earlier. Raises StudioError when there is none."""
-    if not name:
-        remedy = f"Give the setting '{setting}' a folder, a checkpoint file, or a name that `studio models` lists."
-        raise StudioError("Stable Diffusion needs a model, and none is given.", remedy)
     path = Path(name).expanduser()
     if path.is_file():
         if path.suffix.lower() not in SINGLE:
             raise StudioError(f"'{path.name}' is no checkpoint.", f"Its suffix must be one of {', '.join(SINGLE)}.")
         return SingleFile(path)
-    if not path.is_dir():
-        path = _sd_hub.here(name)
+    if not path.is_dir() and not (path := resources.models_dir() / name).is_dir():
+        problem = f"There is no folder, checkpoint file or fetched model '{name}'."
+        raise StudioError(problem, f"Say with '{setting}' where it is, or fetch one: `studio models` lists them.")
     return Folder(path, only=only if (path / "config.json").is_file() else "")
 
 

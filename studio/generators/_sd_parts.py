@@ -30,7 +30,7 @@ NAMES = ("diffusion_pytorch_model", "model", "pytorch_model")
 """What diffusers and transformers call files of weights."""
 SUFFIXES = (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin")
 SINGLE = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
-REMEDY = "Give a folder saved by diffusers' save_pretrained, a .safetensors checkpoint, or a name@revision that `studio models` has."
+REMEDY = "Give a folder saved by diffusers' save_pretrained, a .safetensors checkpoint, or a model of `studio models`."
 FAILURES = (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, ArithmeticError)
 """What classes of models raise for settings of another kind of model."""
 RENAMED = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -232,6 +232,7 @@ def renamed(state: State, own: Mapping[str, object]) -> State:
 def tensors_in(file: Path) -> State:
     """The tensors of a checkpoint, read without running anything in it. Raises StudioError."""
     from pickle import UnpicklingError
+    from zipfile import is_zipfile
 
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -241,9 +242,9 @@ def tensors_in(file: Path) -> State:
             raise StudioError(f"'{file.name}' has {file.stat().st_size >> 30} GiB: it is no Stable Diffusion.", REMEDY)
         if file.suffix == ".safetensors":
             return load_file(file)
-        state: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        state: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
     except UnpicklingError as error:
-        problem = f"The file '{file.name}' wants to run code when it is opened, so it was not."
+        problem = f"The file '{file.name}' wants to run code when it is opened, or is damaged; nothing in it was run."
         raise StudioError(problem, "Get the same weights as .safetensors.") from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, SafetensorError) as error:
         raise _unreadable(file.name, error) from error

@@ -6,7 +6,8 @@ Nothing is fetched here: `studio models` fetches, after it has said how large a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.generators import Generator, Painter
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 class StableDiffusion(Generator):
     """Stable Diffusion 1.5 or 2 with depth control, from files of yours: every prompt, on a graphics card of 8 GB or more."""
 
-    model: str = knob("", "A folder saved by diffusers, a checkpoint file, or a name@revision fetched by `studio models`.")
-    control: str = knob("", "Its ControlNet for depth or depth-aware inpainting, likewise; empty: the one in the model's folder.")
+    model: str = knob("", "A folder saved by diffusers, a checkpoint file, or a model of `studio models`; empty: sd15.")
+    control: str = knob("", "Its ControlNet for depth or depth-aware inpainting; empty: the model's own, or sd15-depth.")
     steps: int = knob(10, "Denoising steps; more are sharper and slower.", low=1, high=200)
     guidance: float = knob(7.5, "How strongly the prompt is followed; 1 halves the time per step.", low=1, high=30)
     eta: float = knob(0.0, "Fresh noise added at each step; 0 makes the picture depend on the seed alone.", low=0, high=1)
@@ -33,9 +34,7 @@ class StableDiffusion(Generator):
         "How views agree: all at once through the texture, or one after the other, each continuing the last ones.",
         choices=("synchronised", "sequential"),
     )
-    scheduler: str = knob(
-        "ddim", "How a step goes: DDIM, or the one of models distilled for few steps.", choices=("ddim", "lcm")
-    )
+    scheduler: str = knob("ddim", "How a step goes: DDIM, or the one of models distilled for few steps.", choices=("ddim", "lcm"))
     spacing: str = knob(
         "trailing", "Which noise levels the steps visit; only trailing lets the last one learn.",
         choices=("trailing", "leading", "linspace"),
@@ -43,15 +42,18 @@ class StableDiffusion(Generator):
     prediction: str = knob(
         "model", "What the network predicts; a checkpoint file does not say it.", choices=("model", "epsilon", "v_prediction")
     )
-    view_px: int = knob(0, "Side of the views, a multiple of 64; 0 is what the model was trained for.", low=0, high=1024, unit="px")
+    view_px: int = knob(0, "Side of the views, a multiple of 64; 0: what the model was made for.", low=0, high=1024, unit="px")
     dtype: str = knob(
-        "auto", "Precision of the frozen network; auto is bfloat16 on cards that have it.", choices=("auto", "float32", "bfloat16")
+        "auto", "Precision of the frozen network; auto: bfloat16 on cards that have it.", choices=("auto", "float32", "bfloat16")
     )
 
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
         from studio.generators._sd_build import build
 
         return build(self, device=device, dtype=dtype)
+
+    def public(self) -> StableDiffusion:
+        return replace(self, model=Path(self.model).name, control=Path(self.control).name)
 
     def warm(self) -> None:
         import studio.generators._sd_build  # noqa: F401

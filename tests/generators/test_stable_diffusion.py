@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,14 +48,47 @@ def scene_of(painter: Painter, views: int = 3, prompt: str = "red vase"):
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 def test_replay_equals_autograd_for_every_k(painter_of, eta: float) -> None:
-    painter = awake(painter_of(eta=eta))
+    painter = awake(painter_of(eta=eta, steps=2 if eta else 3))
     scene, baker = scene_of(painter)
     rollout = drain(sample(painter, scene, seed=SEED, chunk=2))
-    for truncation in (1, 2, 3):
+    for truncation in range(1, painter.steps + 1):
         plain = by_autograd(painter, scene, baker, truncation=truncation, anchor=0.7)
         ours = by_replay(painter, scene, baker, truncation=truncation, anchor=0.7, chunk=1, rollout=rollout)
         assert max(float(g.norm()) for g in plain) > 1e-6
         assert error(ours, plain) < 1e-8, (eta, truncation)
+
+
+def test_memory_does_not_grow_with_the_number_of_views(painter_of) -> None:
+    """The most bytes that wait for a gradient at a time, for 3 and for 6 views: one view's pass through the network."""
+    painter = awake(painter_of(dtype=torch.float32))
+    most = []
+    for views in (3, 6):
+        scene, _ = scene_of(painter, views)
+        rollout = drain(sample(painter, scene, seed=1, chunk=1))
+        with waiting_bytes() as peak:
+            drain(replay(painter, scene, rollout, torch.ones(views, 3, 32, 32), truncation=2, chunk=1))
+        most.append(peak())
+    assert most[0] > 500_000 and most[1] < 1.1 * most[0]
+
+
+@contextmanager
+def waiting_bytes() -> Iterator[Callable[[], int]]:
+    """What autograd keeps for backward passes, each storage once, parameters left out: the peak."""
+    alive: dict[int, int] = {}
+    peak = 0
+
+    class Kept:
+        def __init__(self, tensor: Tensor) -> None:
+            nonlocal peak
+            self.tensor, self.key = tensor, tensor.untyped_storage().data_ptr()
+            alive[self.key] = tensor.untyped_storage().nbytes()
+            peak = max(peak, sum(alive.values()))
+            weakref.finalize(self, alive.pop, self.key, None)
+
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: t if isinstance(t, torch.nn.Parameter) else Kept(t), lambda kept: getattr(kept, "tensor", kept)
+    ):
+        yield lambda: peak
 
 
 def test_the_fusion_makes_views_agree_and_is_its_own_adjoint_through_autograd(painter_of) -> None:

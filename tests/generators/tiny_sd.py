@@ -26,9 +26,7 @@ def models(*, control_channels: int = 3, seed: int = 0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = UNet2DConditionModel(sample_size=16, up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), **shared)
-        controlnet = ControlNetModel(
-            conditioning_channels=control_channels, conditioning_embedding_out_channels=(4, 8), **shared
-        )
+        controlnet = ControlNetModel(conditioning_channels=control_channels, conditioning_embedding_out_channels=(4, 8), **shared)
         for p in controlnet.parameters():  # fresh ones end in zeros, which steer nothing
             p.data += 0.05 * torch.randn_like(p)
         vae = AutoencoderKL(
