@@ -213,7 +213,7 @@ def _network_adjoint(
             prediction = painter.predict(x, i, scene, views=v)
         yield Progress("learning", *done)
         d = d_prediction[v]
-        if onward:
+        if onward and anchor:  # which pulls at the parameters alone: two passes
             parts += _grad(prediction, (x,), d, retain=True)
             yield Progress("learning", *done)
         if anchor or gauge:
@@ -223,7 +223,11 @@ def _network_adjoint(
             apart = prediction.detach() - base
             squares += float(apart.square().sum())
             d = d + (2 * anchor / d_prediction.numel()) * apart if anchor else d
-        for p, g in zip(parameters, _grad(prediction, tuple(parameters), d), strict=True):
+        at_x = (x,) if onward and not anchor else ()
+        found = _grad(prediction, (*at_x, *parameters), d)
+        del prediction  # its graph, before that of the next chunk is built
+        parts += found[: len(at_x)]
+        for p, g in zip(parameters, found[len(at_x) :], strict=True):
             p.grad = g if p.grad is None else p.grad + g
     through = torch.cat(parts) if onward else torch.zeros_like(rollout.entering[i])
     return through, squares / d_prediction.numel() if anchor or gauge else None

@@ -92,7 +92,7 @@ class Waiting:
     def _keep(self, tensor: Tensor):
         if isinstance(tensor, torch.nn.Parameter):
             return tensor
-        kept = Kept(tensor)
+        kept = Kept(tensor.detach())
         storage = (tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes())
         self._alive[storage] += 1
         weakref.finalize(kept, self._alive.subtract, [storage])
