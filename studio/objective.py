@@ -23,8 +23,9 @@ from studio.looks import Looks, Scores, Term, Views, measured
 from studio.norms import Norms
 from studio.progress import Live, Progress, told
 from studio.region import Region
-from studio.replay import Flow, Rollout, decode, replay, sample
+from studio.replay import Flow, Rollout, decode
 from studio.texture import CHANNELS, Texture
+from studio.turns import replay, sample
 
 if TYPE_CHECKING:
     from studio.bake import Baker
@@ -152,7 +153,7 @@ class Objective:
             return self.painted
         show = self._show if shown else None
         rollout = yield from sample(self.painter, self.scene, seed=seed, chunk=self.chunk, stage=stage, show=show)
-        pictures = decode(self.painter, rollout.x0, self.scene)
+        pictures = decode(self.painter, rollout.x0, rollout.scene)
         self.painted, self._origin = Painted(self._baked(pictures), pictures, rollout), (seed, self._scales, self.scene)
         if seed == self.seed and not self._learned and self.untrained is None:
             self.untrained = self.raw(self.painted.texture)
@@ -256,7 +257,7 @@ class Objective:
         yield Progress("learning", 0, truncation)
         flow = yield from replay(
             self.painter,
-            self.scene,
+            painted.rollout.scene,
             painted.rollout,
             d_pictures,
             truncation=truncation,

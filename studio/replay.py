@@ -10,7 +10,7 @@ truncated back-propagation through the last K steps, exact for any K, in the mem
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ class Rollout:
     predictions: tuple[Tensor, ...]
     noise: tuple[Tensor | None, ...]
     x0: Tensor
+    scene: Scene
+    """What it was sampled in; where views are painted one after the other, with what each one saw of those before."""
 
 
 @dataclass(frozen=True)
@@ -70,20 +72,39 @@ def sample(
     `show` makes, of each step's guess of x_0, what the progress tells of it. Noise is drawn on the CPU in a fixed order, so a
     seed means the same picture for every chunk size and on every device.
     """
+    x, noises = drawn(painter, scene, seed)
+    return (yield from denoised(painter, scene, x, noises, chunk=chunk, stage=stage, show=show))
+
+
+def drawn(painter: Painter, scene: Scene, seed: int) -> tuple[Tensor, list[Tensor | None]]:
+    """All noise of a seed: what the chain starts from, and what each step adds."""
     source = torch.Generator().manual_seed(seed)
-    entering, predictions, noises = [], [], []
     x = painter.noise(scene, generator=source)
-    for i in range(painter.steps):
-        noise = painter.noise(scene, generator=source) if painter.eta > 0 and i < painter.steps - 1 else None
+    fresh = [painter.eta > 0 and i < painter.steps - 1 for i in range(painter.steps)]
+    return x, [painter.noise(scene, generator=source) if adds else None for adds in fresh]
+
+
+def denoised(
+    painter: Painter,
+    scene: Scene,
+    x: Tensor,
+    noises: Sequence[Tensor | None],
+    *,
+    chunk: int | None,
+    stage: str,
+    show: Callable[[Tensor], Mapping[str, Any]] | None,
+) -> Generator[Progress, None, Rollout]:
+    """`sample` from noise that is drawn already."""
+    entering, predictions = [], []
+    for i, noise in enumerate(noises):
         with torch.no_grad():
             prediction = torch.cat([painter.predict(x[v], i, scene, views=v) for v in chunks(painter, scene.views, chunk)])
             entering.append(x)
             predictions.append(prediction)
-            noises.append(noise)
             x = painter.advance(x, prediction, i, scene, noise=noise)
             told = show(painter.guess(entering[-1], prediction, i, scene)) if show else {}
         yield Progress(stage, i + 1, painter.steps, **told)
-    return Rollout(tuple(entering), tuple(predictions), tuple(noises), x)
+    return Rollout(tuple(entering), tuple(predictions), tuple(noises), x, scene)
 
 
 def decode(painter: Painter, x0: Tensor, scene: Scene) -> Tensor:
@@ -173,7 +194,7 @@ def _decode_adjoint(painter: Painter, scene: Scene, x0: Tensor, d_pictures: Tens
         with torch.enable_grad():
             leaf = x0[v].detach().requires_grad_()
             pictures = painter.decode(leaf, scene, views=v)
-        (part,) = _grad(pictures, (leaf,), d_pictures[v])
+        (part,) = vjp(pictures, (leaf,), d_pictures[v])
         parts.append(part)
     return torch.cat(parts)
 
@@ -184,7 +205,7 @@ def _advance_adjoint(painter: Painter, scene: Scene, rollout: Rollout, i: int, d
         x = rollout.entering[i].detach().requires_grad_()
         prediction = rollout.predictions[i].detach().requires_grad_()
         after = painter.advance(x, prediction, i, scene, noise=rollout.noise[i])
-    d_x, d_prediction = _grad(after, (x, prediction), d_next)
+    d_x, d_prediction = vjp(after, (x, prediction), d_next)
     return d_x, d_prediction
 
 
@@ -214,7 +235,7 @@ def _network_adjoint(
         yield Progress("learning", *done)
         d = d_prediction[v]
         if onward and anchor:  # which pulls at the parameters alone: two passes
-            parts += _grad(prediction, (x,), d, retain=True)
+            parts += vjp(prediction, (x,), d, retain=True)
             yield Progress("learning", *done)
         if anchor or gauge:
             with torch.no_grad(), painter.base():
@@ -224,7 +245,7 @@ def _network_adjoint(
             squares += float(apart.square().sum())
             d = d + (2 * anchor / d_prediction.numel()) * apart if anchor else d
         at_x = (x,) if onward and not anchor else ()
-        found = _grad(prediction, (*at_x, *parameters), d)
+        found = vjp(prediction, (*at_x, *parameters), d)
         del prediction  # its graph, before that of the next chunk is built
         parts += found[: len(at_x)]
         for p, g in zip(parameters, found[len(at_x) :], strict=True):
@@ -244,7 +265,7 @@ def _share(painter: Painter, scene: Scene, rollout: Rollout, d_x: Tensor, trunca
     return math.sqrt(sum(squares[:truncation]) / total) if total > 0 else 0.0
 
 
-def _grad(output: Tensor, inputs: tuple[Tensor, ...], d_output: Tensor, *, retain: bool = False) -> tuple[Tensor, ...]:
+def vjp(output: Tensor, inputs: tuple[Tensor, ...], d_output: Tensor, *, retain: bool = False) -> tuple[Tensor, ...]:
     """Vector–Jacobian products, zeros where an input does not matter."""
     if not output.requires_grad:
         return tuple(torch.zeros_like(x) for x in inputs)

@@ -28,6 +28,7 @@ pixels rig
 still view
 generators exporters rewards sheet
 judge preferences replay posing looks region
+turns
 objective
 trainers recover
 config

@@ -43,10 +43,36 @@ class Scene:
     """The texture-space coupling of generators that fuse views outside the network; None for the others."""
     guidance: float = 1.0
     """How far `advance` goes from the second prediction through the first, where there are two."""
+    turn: Any = None
+    """What geometry tells of views that are painted one after the other."""
+    given: tuple[Tensor, ...] = ()
+    """What each such view sees of those before it, [V, …] each."""
+
+
+class Turns(ABC):
+    """How views that are painted one after the other continue each other: an explicit state in pure functions."""
+
+    exact: bool
+    """Whether learning goes through what one view gives to the next, too."""
+
+    @abstractmethod
+    def begun(self, scene: Scene, x: Tensor) -> Scene:
+        """The scene of a chain that starts from the noise x [V, C, h, w], nothing being given yet."""
+
+    @abstractmethod
+    def given(self, scene: Scene, pictures: Tensor, view: int) -> tuple[Tensor, ...]:
+        """What `view` sees of the views before it, [1, …] each; differentiable in their pictures [V, P, H, W]."""
+
+    @abstractmethod
+    def part(self, scene: Scene, view: int, given: tuple[Tensor, ...]) -> Scene:
+        """The scene of one view alone."""
 
 
 class Painter(ABC):
     """A generator with its weights on a device."""
+
+    turns: Turns | None = None
+    """Where views are painted one after the other: how."""
 
     view_px: int
     """Side of the decoded pictures."""

@@ -19,14 +19,12 @@ from studio.generators._sd_text import Prompts, digest
 if TYPE_CHECKING:
     from transformers import CLIPTextModel
 
-    from studio.generators.stable_diffusion import StableDiffusion
-
 MODEL, CONTROL = "sd15", "sd15-depth"
 """What is used where nothing is said: the models of `studio models` with these names."""
 
 
-def build(spec: StableDiffusion, *, device: torch.device, dtype: torch.dtype | None) -> Diffusion:
-    """The painter of these settings; `dtype` overrides theirs. Raises StudioError."""
+def build(spec: Any, *, device: torch.device, dtype: torch.dtype | None) -> Diffusion:
+    """The painter of the settings that `stable_diffusion` has; `dtype` overrides theirs. Raises StudioError."""
     from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 
     parts = parts_of(spec.model or MODEL, "model")
@@ -68,6 +66,8 @@ def build(spec: StableDiffusion, *, device: torch.device, dtype: torch.dtype | N
         negative=spec.negative,
         directions=spec.directions,
         fingerprint=mark,
+        in_turn=spec.mode == "sequential",
+        exact=spec.through_views,
     )
 
 

@@ -17,6 +17,7 @@ from studio.generators import Painter, Scene, Words, _fuse, _lora
 from studio.generators._schedule import soft_clamp
 from studio.generators._sd_schedule import Schedule
 from studio.generators._sd_text import Prompts, from_where
+from studio.generators._sd_turns import LATE, InTurn, regions
 from studio.words import asked
 
 if TYPE_CHECKING:
@@ -51,9 +52,11 @@ class Diffusion(Painter):
         negative: str = "",
         directions: bool = True,
         fingerprint: str = "",
+        in_turn: bool = False,
+        exact: bool = False,
     ) -> None:
         """`directions`: each view is told from where it sees; `fingerprint`: of the weights in their own precision, where these
-        were rounded."""
+        were rounded. `in_turn`: views are painted one after the other; `exact`: and learn through what they give each other."""
         self.network = unet.eval().requires_grad_(False)
         self.controlnet, self.vae = controlnet.eval().requires_grad_(False), vae.eval().requires_grad_(False)
         self.prompts, self.schedule, self.steps = prompts, schedule, len(schedule.times)
@@ -61,6 +64,7 @@ class Diffusion(Painter):
         self.negative, self.directions, self._fingerprint = negative, directions, fingerprint
         self.factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
         """Pixels per latent and axis."""
+        self.turns = InTurn(self.encoded, exact=exact) if in_turn else None
         self.adapters = _lora.Adapters(unet, tokens=(prompts.length, unet.config["cross_attention_dim"]))
 
     @property
@@ -84,14 +88,13 @@ class Diffusion(Painter):
         views, like = len(fragments.cameras), self._like
         mask = fragments.mask[:, None].to(like.device, like.dtype)
         control = nearness(fragments.depth, fragments.mask).to(mask)[:, None].expand(-1, 3, -1, -1)
-        if self.controlnet.config["conditioning_channels"] == 6:
-            control = torch.cat([torch.full_like(control, TO_PAINT), control], 1)
         wanted, refused = asked(prompt, self.negative)
         seen = [from_where(c) if self.directions else "" for c in fragments.cameras]
         sides = [wanted] if self.guidance == 1 else [wanted, refused]
         told = [", ".join(filter(None, (side, where))) if side else "" for side in sides for where in seen]
         text = self.prompts.read(told).to(mask).unflatten(0, (len(sides), views))
-        return Scene(views, text, control, mask, baker, self.guidance)
+        turn = regions(fragments, baker, factor=self.factor, like=mask) if self.turns else None
+        return Scene(views, text, control, mask, baker, self.guidance, turn)
 
     @property
     def _like(self) -> Tensor:
@@ -111,21 +114,40 @@ class Diffusion(Painter):
         sides, dtype = len(text), next(self.controlnet.parameters()).dtype
         both = x.repeat(sides, 1, 1, 1).to(dtype, memory_format=torch.channels_last)
         told, t = text.flatten(0, 1).to(dtype), torch.tensor(self.schedule.times[i], device=x.device)
-        control = scene.geometry[views].repeat(sides, 1, 1, 1).to(dtype, memory_format=torch.channels_last)
+        control = self._control(scene, views).repeat(sides, 1, 1, 1).to(dtype, memory_format=torch.channels_last)
         down, middle = self.controlnet(both, t, told, control, conditioning_scale=self.control_scale, return_dict=False)
         steered = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
         predicted = self.network(both, t, told, **steered, return_dict=False)[0]
         return predicted.to(x.dtype).unflatten(0, (sides, len(x))).transpose(0, 1)
 
+    def _control(self, scene: Scene, views: slice) -> Tensor:
+        """What the ControlNet sees: nearness, after the picture so far where it is an inpainting one."""
+        near = scene.geometry[views]
+        if self.controlnet.config["conditioning_channels"] == 3:
+            return near
+        if not scene.given:
+            return torch.cat([torch.full_like(near, TO_PAINT), near], 1)
+        return torch.cat([torch.where(scene.turn.keep[views] > 0, scene.given[0][views], TO_PAINT), near], 1)
+
     def guess(self, x: Tensor, prediction: Tensor, i: int, scene: Scene) -> Tensor:
         mixed = prediction[:, 0] if prediction.shape[1] == 1 else torch.lerp(prediction[:, 1], prediction[:, 0], scene.guidance)
-        return _fuse.fused(self.schedule.clean(x, mixed, i), scene)
+        clean = self.schedule.clean(x, mixed, i)
+        return clean if self.turns else _fuse.fused(clean, scene)
 
     def advance(self, x: Tensor, prediction: Tensor, i: int, scene: Scene, *, noise: Tensor | None) -> Tensor:
-        return self.schedule.step(x, self.guess(x, prediction, i, scene), i, noise=noise)
+        after = self.schedule.step(x, self.guess(x, prediction, i, scene), i, noise=noise)
+        if not scene.given:
+            return after
+        there = scene.turn
+        free = there.free + there.late * (i + 1 >= LATE * self.steps)
+        return torch.where(free > 0, after, self.schedule.noised(scene.given[1], there.start, i + 1))
 
     def decode(self, x0: Tensor, scene: Scene, *, views: slice = slice(None)) -> Tensor:
-        return soft_clamp(self.decoded(x0) * 0.5 + 0.5)
+        pictures = soft_clamp(self.decoded(x0) * 0.5 + 0.5)
+        if not scene.given:
+            return pictures
+        kept = (scene.turn.keep[views] > 0) & (scene.mask[views] > 0)
+        return torch.where(kept, scene.given[0][views], pictures)
 
     # -- the autoencoder ----------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ class StableDiffusion(Generator):
         "How views agree: all at once through the texture, or one after the other, each continuing the last ones.",
         choices=("synchronised", "sequential"),
     )
+    through_views: bool = knob(False, "One after the other: also learn through what a view gives to the next; exact, slower.")
     scheduler: str = knob("ddim", "How a step goes: DDIM, or the one of models distilled for few steps.", choices=("ddim", "lcm"))
     spacing: str = knob(
         "trailing", "Which noise levels the steps visit; only trailing lets the last one learn.",

@@ -53,8 +53,9 @@ def test_replay_equals_autograd_for_every_k(painter_of, eta: float) -> None:
     scene, baker = scene_of(painter)
     rollout = drain(sample(painter, scene, seed=SEED, chunk=2))
     for truncation in range(1, painter.steps + 1):
-        plain = by_autograd(painter, scene, baker, truncation=truncation, anchor=0.7)
-        ours = by_replay(painter, scene, baker, truncation=truncation, anchor=0.7, chunk=1, rollout=rollout)
+        anchor = 0.7 * (1 - eta)
+        plain = by_autograd(painter, scene, baker, truncation=truncation, anchor=anchor)
+        ours = by_replay(painter, scene, baker, truncation=truncation, anchor=anchor, chunk=1, rollout=rollout)
         assert max(float(g.norm()) for g in plain) > 1e-6
         assert error(ours, plain) < 1e-8, (eta, truncation)
 
