@@ -59,7 +59,6 @@ class Objective:
         seed: int,
         look: Views,
         live: Callable[[], Live],
-        chunk: int | None = None,
         region: Region = Region(),  # noqa: B008 - frozen
         scales: Mapping[str, float] | None = None,
         posing: Posing | None = None,
@@ -70,7 +69,7 @@ class Objective:
         `scales`: how much loaded LoRAs count where the live settings do not say; `posing` turns learned painting cameras;
         `held_out` are the seeds never trained on; `gauged`: whether an iteration (from 1) measures drift without an anchor."""
         self.painter, self.baker, self.atlas = painter, baker, atlas
-        self.base, self.terms, self.seed, self.chunk = base, tuple(terms), seed, chunk
+        self.base, self.terms, self.seed = base, tuple(terms), seed
         self.region = region
         self._own_scales = self._scales = dict(scales or {})
         painter.scale_loras(self._scales)
@@ -152,7 +151,8 @@ class Objective:
         if self.painted is not None and not self._learned and again:
             return self.painted
         show = self._show if shown else None
-        rollout = yield from sample(self.painter, self.scene, seed=seed, chunk=self.chunk, stage=stage, show=show)
+        chunk = self.painter.at_once(self.scene.views, learning=False)
+        rollout = yield from sample(self.painter, self.scene, seed=seed, chunk=chunk, stage=stage, show=show)
         pictures = decode(self.painter, rollout.x0, rollout.scene)
         self.painted, self._origin = Painted(self._baked(pictures), pictures, rollout), (seed, self._scales, self.scene)
         if seed == self.seed and not self._learned and self.untrained is None:
@@ -262,7 +262,7 @@ class Objective:
             d_pictures,
             truncation=truncation,
             anchor=anchor * share,
-            chunk=self.chunk,
+            chunk=self.painter.at_once(self.scene.views, learning=True),
             probe=probe,
             gauge=gauge,
         )

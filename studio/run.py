@@ -113,7 +113,6 @@ def run(
         seed=config.seed,
         look=RewardViews(mesh, atlas, base, rasterizer, on.rig.cameras, seed=config.seed, chunk=config.reward_chunk),
         live=live or (lambda: Live(weights=config.weights(), loras=config.scales())),
-        chunk=None if painter.views_meet_inside else 1,
         region=region,
         scales=config.scales(),
         posing=posing,

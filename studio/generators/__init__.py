@@ -125,6 +125,10 @@ class Painter(ABC):
         P counts the components of `channels`: sRGB base colour first, then one each.
         """
 
+    def at_once(self, views: int, *, learning: bool) -> int:
+        """How many of so many views go through the network at a time, now; `learning`: with a graph."""
+        return views if self.views_meet_inside else 1
+
     @property
     @abstractmethod
     def eta(self) -> float:

@@ -68,6 +68,7 @@ def build(spec: Any, *, device: torch.device, dtype: torch.dtype | None) -> Diff
         fingerprint=mark,
         in_turn=spec.mode == "sequential",
         exact=spec.through_views,
+        memory=spec.memory_gb * 1e9,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from studio.generators import Painter, Scene, Words, _fuse, _lora
+from studio.generators import Painter, Scene, Words, _fuse, _lora, _sd_plan
 from studio.generators._schedule import soft_clamp
 from studio.generators._sd_schedule import Schedule
 from studio.generators._sd_text import Prompts, from_where
@@ -54,14 +54,17 @@ class Diffusion(Painter):
         fingerprint: str = "",
         in_turn: bool = False,
         exact: bool = False,
+        memory: float = 0.0,
     ) -> None:
         """`directions`: each view is told from where it sees; `fingerprint`: of the weights in their own precision, where these
-        were rounded. `in_turn`: views are painted one after the other; `exact`: and learn through what they give each other."""
+        were rounded. `in_turn`: views are painted one after the other; `exact`: and learn through what they give each other.
+        `memory`: bytes of the card that this process may take, 0 for all there are."""
         self.network = unet.eval().requires_grad_(False)
         self.controlnet, self.vae = controlnet.eval().requires_grad_(False), vae.eval().requires_grad_(False)
         self.prompts, self.schedule, self.steps = prompts, schedule, len(schedule.times)
         self.view_px, self.guidance, self.control_scale = view_px, guidance, control_scale
         self.negative, self.directions, self._fingerprint = negative, directions, fingerprint
+        self.memory = memory
         self.factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
         """Pixels per latent and axis."""
         self.turns = InTurn(self.encoded, exact=exact) if in_turn else None
@@ -77,6 +80,23 @@ class Diffusion(Painter):
 
     def words(self, prompt: str) -> Words:
         return self.prompts.words(asked(prompt, self.negative)[0])
+
+    def at_once(self, views: int, *, learning: bool) -> int:
+        device, side = self._like.device, self.view_px // self.factor
+        if device.type != "cuda":
+            return 1
+        sides = 1 if self.guidance == 1 else 2
+        dtype = next(self.controlnet.parameters()).dtype
+        each = _sd_plan.pass_bytes(side=side, sides=sides, dtype=dtype, learning=learning, onward=learning)
+        fit = _sd_plan.at_once(views, each=each, free=_sd_plan.free_bytes(device, self.memory))
+        if learning:
+            self.recompute(not fit)
+        return fit or 1
+
+    def recompute(self, on: bool) -> None:
+        """Whether a pass with a graph keeps only what enters its blocks, and computes the rest again: slower, in less memory."""
+        for module in (self.network, self.controlnet):
+            module.enable_gradient_checkpointing() if on else module.disable_gradient_checkpointing()
 
     # -- what stays ---------------------------------------------------------------------------------------------------------
 

@@ -48,6 +48,8 @@ class StableDiffusion(Generator):
         "auto", "Precision of the frozen network; auto: bfloat16 on cards that have it.", choices=("auto", "float32", "bfloat16")
     )
 
+    memory_gb: float = knob(0.0, "Most memory of the card to plan with; 0: what is free.", low=0, high=1000, unit="GB")
+
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
         from studio.generators._sd_build import build
 
