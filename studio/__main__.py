@@ -1,4 +1,4 @@
-"""The commands: `studio bake`, `demo`, `doctor` and `plugs`; `studio` alone, or with a mesh or project, for the window."""
+"""The commands: `studio bake`, `demo`, `doctor`, `plugs` and `models`; `studio` alone, or with a mesh or project: the window."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from studio.errors import StudioError
+from studio.models import models
 
 if TYPE_CHECKING:
     from studio.config import Config
@@ -202,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Read when torch is loaded. Threads that spin at barriers are many times slower as soon as any other program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    commands = {"bake": bake, "demo": demo, "doctor": doctor, "plugs": plugs}
+    commands = {"bake": bake, "demo": demo, "doctor": doctor, "plugs": plugs, "models": models}
     try:
         if len(arguments) < 2 and not (arguments and (arguments[0] in commands or arguments[0].startswith("-"))):
             from studio.gui import open_window
@@ -222,7 +223,7 @@ def _file(name: str) -> Path:
     path = Path(name)
     if not path.exists():
         problem = f"'{name}' is neither a file nor a command."
-        raise StudioError(problem, "Give a mesh or a project to open, or one of: bake, demo, doctor, plugs.")
+        raise StudioError(problem, "Give a mesh or a project to open, or one of: bake, demo, doctor, plugs, models.")
     return path
 
 

@@ -36,7 +36,7 @@ reward_views stages ground
 run document
 project
 job
-session batch doctor console options
+session batch doctor console options models
 gui
 __main__
 pretrain

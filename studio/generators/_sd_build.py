@@ -79,7 +79,7 @@ def parts_of(name: str, setting: str, *, only: str = "") -> Parts:
         if path.suffix.lower() not in SINGLE:
             raise StudioError(f"'{path.name}' is no checkpoint.", f"Its suffix must be one of {', '.join(SINGLE)}.")
         return SingleFile(path)
-    if not path.is_dir() and not (path := resources.models_dir() / name).is_dir():
+    if not path.is_dir() and not (path := resources.model_dir(name)).is_dir():
         problem = f"There is no folder, checkpoint file or fetched model '{name}'."
         raise StudioError(problem, f"Say with '{setting}' where it is, or fetch one: `studio models` lists them.")
     return Folder(path, only=only if (path / "config.json").is_file() else "")
