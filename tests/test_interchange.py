@@ -109,7 +109,8 @@ def test_names_of_older_and_other_programs_are_understood(tmp_path: Path) -> Non
 def test_layers_of_smaller_rank_are_filled_up(tmp_path: Path) -> None:
     file, _ = by_diffusers(tmp_path)
     state, name = load_file(file), f"unet.{LAYER}.to_q.lora_"
-    state[f"{name}A.weight"], state[f"{name}B.weight"] = state[f"{name}A.weight"][:1], state[f"{name}B.weight"][:, :1].contiguous()
+    down, up = (state[f"{name}{half}.weight"] for half in "AB")
+    state |= {f"{name}A.weight": down[:1], f"{name}B.weight": up[:, :1].contiguous()}
     other = tmp_path / "other.safetensors"
     save_file(state, other)
     found = lora.read(other)[0]
