@@ -70,9 +70,9 @@ def test_memory_does_not_grow_with_the_number_of_views(painter_of, monkeypatch: 
         with monkeypatch.context() as patched:
             waiting = Waiting(painter.predict)
             patched.setattr(painter, "predict", waiting)
-            drain(replay(painter, scene, rollout, torch.ones(views, 3, 32, 32), truncation=2, chunk=1))
+            drain(replay(painter, scene, rollout, torch.ones(views, 3, 32, 32), truncation=1, chunk=1))
         most.append(waiting.peak)
-    assert most[0] > 500_000 and most[1] == pytest.approx(most[0], rel=0.1)
+    assert most[0] > 300_000 and most[1] == pytest.approx(most[0], rel=0.1)
 
 
 @dataclass(eq=False)
@@ -221,8 +221,9 @@ def test_the_controlnet_sees_what_is_near_and_an_inpainting_one_what_is_to_be_pa
         assert (view[mask][order].diff() <= 1e-6).all()
     painter = SOCKET.make("stable_diffusion", model=str(tiny_sd.save(tmp_path, **SIX)), steps=1).build(device=CPU)
     scene = painter.scene("red", seen, baker=baker)
-    assert scene.geometry.shape == (3, 6, 32, 32) and (scene.geometry[:, :3] == TO_PAINT).all()
-    assert torch.allclose(scene.geometry[:, 3], shown)
+    seen_by_it = painter._control(scene, slice(None))
+    assert seen_by_it.shape == (3, 6, 32, 32) and (seen_by_it[:, :3] == TO_PAINT).all()
+    assert torch.allclose(seen_by_it[:, 3], shown)
     assert drain(sample(painter, scene, seed=0)).x0.shape == (3, 4, 16, 16)
 
 
