@@ -1,4 +1,4 @@
-"""The commands `studio bake`, `demo`, `confirm`, `doctor`, `plugs`; `studio` alone, or with a mesh or project, for the window."""
+"""The commands of `studio`, listed in `main`; `studio` alone, or with a mesh or project: the window."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from studio.errors import StudioError
+from studio.models import models
 
 if TYPE_CHECKING:
     from studio.config import Config
@@ -57,6 +58,8 @@ def bake(
     device: Annotated[str | None, _option("D")] = None,
     renderer: Annotated[str | None, _option("R")] = None,
     generator: Annotated[str | None, _option("G")] = None,
+    model: Annotated[str | None, _option("M")] = None,
+    control: Annotated[str | None, _option("M")] = None,
 ) -> int:
     """Texture a mesh from a prompt.
 
@@ -84,6 +87,8 @@ def bake(
         device: Where to compute: auto, cpu, cuda, cuda:1 or mps.
         renderer: What draws: auto, embree or nvdiffrast.
         generator: What paints: mini, or another of `studio plugs`.
+        model: A generator's own weights: a folder, a checkpoint file, or a model of `studio models`.
+        control: Likewise its ControlNet, where the model has none.
     """
     from studio import options
     from studio.config import parse
@@ -109,7 +114,7 @@ def bake(
         "unwrap": unwrap or None,
         "device": device,
         "renderer": renderer,
-        "generator": generator,
+        "generator": options.generator(generator, model, control),
     }
     table = load_preset(preset) if preset else {}
     if mesh.suffix.lower() == SUFFIX:
@@ -210,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Read when torch is loaded. Threads that spin at barriers are many times slower as soon as any other program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    commands = {"bake": bake, "demo": demo, "confirm": confirm, "doctor": doctor, "plugs": plugs}
+    commands = {"bake": bake, "demo": demo, "confirm": confirm, "models": models, "doctor": doctor, "plugs": plugs}
     try:
         if len(arguments) < 2 and not (arguments and (arguments[0] in commands or arguments[0].startswith("-"))):
             from studio.gui import open_window
@@ -230,7 +235,7 @@ def _file(name: str) -> Path:
     path = Path(name)
     if not path.exists():
         problem = f"'{name}' is neither a file nor a command."
-        raise StudioError(problem, "Give a mesh or a project to open, or one of: bake, confirm, demo, doctor, plugs.")
+        raise StudioError(problem, "Give a mesh or a project to open, or one of: bake, confirm, demo, doctor, models, plugs.")
     return path
 
 

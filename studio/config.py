@@ -135,7 +135,7 @@ class Config:
     def public(self) -> Config:
         """The same for whoever gets the painted mesh: files by their names, not by where they lie on the user's disk."""
         named = self.with_masks(lambda path: Path(path).name).with_loras(lambda path: Path(path).name)
-        return dataclasses.replace(named, trainer=self.trainer.public())
+        return dataclasses.replace(named, generator=self.generator.public(), trainer=self.trainer.public())
 
     def with_loras(self, place: Callable[[str], str]) -> Config:
         """The same with every loaded LoRA's file elsewhere: at `place` of its path."""

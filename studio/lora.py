@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from studio import files
+from studio import files, interchange
 from studio.errors import StudioError
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 SUFFIX = ".safetensors"
 LARGEST_BYTES = 512 << 20
 LARGEST_HEAD_BYTES = 16 << 20
-OFFSET = "text.offset"
-HALVES = ".lora_A.weight", ".lora_B.weight"
+OFFSET, HALVES = interchange.OFFSET, interchange.HALVES
 FLOATS = ("F16", "BF16", "F32", "F64")
 ELSEWHERE = ("ss_base_model_version", "ss_sd_model_name", "modelspec.architecture")
 """Where files of other programs say what they were made for."""
@@ -89,14 +88,14 @@ def encoded(tensors: Mapping[str, Tensor], receipt: Mapping[str, Any]) -> bytes:
 def about(path: Path) -> About:
     """What a file says of itself, from its header alone. Raises StudioError when it is missing, damaged or no LoRA."""
     with _opened(path) as file:
-        return _about(file, path)
+        return _about(file, path)[0]
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], About, str]:
     """A file's tensors, what it says of itself, and the sha256 of its bytes. Raises StudioError, as `about` does."""
     with _opened(path) as file:
         data = file.read(LARGEST_BYTES + 1)
-    found = _about(io.BytesIO(data), path)  # of the very bytes that are used
+    found, told = _about(io.BytesIO(data), path)  # of the very bytes that are used
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -106,7 +105,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], About, str]:
         raise _damaged(path, str(error)) from error
     if not all(t.isfinite().all() for t in tensors.values()):
         raise _damaged(path, "it holds numbers that are not finite")
-    return tensors, found, hashlib.sha256(data).hexdigest()
+    return interchange.converted(tensors, told), found, hashlib.sha256(data).hexdigest()
 
 
 def check(found: About, base_model: str, name: str) -> None:
@@ -161,7 +160,8 @@ def _opened(path: Path) -> BinaryIO:
     return file
 
 
-def _about(file: BinaryIO, path: Path) -> About:
+def _about(file: BinaryIO, path: Path) -> tuple[About, dict[str, str]]:
+    """What a file says of itself, and its metadata."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     start = file.read(8)
@@ -180,8 +180,11 @@ def _about(file: BinaryIO, path: Path) -> About:
         raise _damaged(path, "its header makes no sense") from error
     if max(ends, default=0) != size - 8 - length:
         raise _damaged(path, "it is not as long as it says")
-    adapter, rank = _kind(shapes)
+    own = interchange.renamed(shapes)
+    layers = {own[n]: shape for n, shape in shapes.items() if not own[n].endswith(".alpha") or math.prod(shape) != 1}
+    adapter, rank = _kind(layers)
     if not adapter or not numeric:
+        _check_partial(layers, path)
         made = next((f" It was made for {told[key][:SHOWN]}." for key in ("base_model", *ELSEWHERE) if told.get(key)), "")
         problem = f"'{path.name}' holds no LoRA for the studio's generators.{made}"
         raise StudioError(problem, "Choose a LoRA that this studio has written.")
@@ -191,21 +194,33 @@ def _about(file: BinaryIO, path: Path) -> About:
         told.get("base_model", "")[:SHOWN],
         adapter,
         rank,
-        sum(math.prod(shape) for shape in shapes.values()),
+        sum(math.prod(shape) for shape in layers.values()),
         _table(told.get("recipe")),
         _numbers(scores.get("before")),
         _numbers(scores.get("after")),
         len(held_out) if isinstance(held_out, list) else 0,
-    )
+    ), told
+
+
+def _check_partial(layers: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    """Raises StudioError for a LoRA of a UNet that also changes something which the studio has no place for."""
+    strange = [
+        n for n, shape in layers.items() if not (n.startswith(interchange.UNET) and n.endswith(HALVES) and len(shape) == 2)
+    ]
+    if strange and len(strange) < len(layers):
+        problem = f"'{path.name}' changes more than the UNet's attention: first '{strange[0][:SHOWN]}'."
+        raise StudioError(problem, "Choose a LoRA of the attention projections alone.")
 
 
 def _kind(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, int]:
-    """("lora", its rank), ("prompt", 0), or ("", 0) for anything else."""
+    """("lora", its largest rank), ("prompt", 0), or ("", 0) for anything else."""
     if set(shapes) == {OFFSET}:
         return "prompt", 0
-    ranks = {shape[0] for name, shape in shapes.items() if name.endswith(HALVES[0]) and len(shape) == 2}
-    whole = all(name.endswith(HALVES) and len(shape) == 2 for name, shape in shapes.items())
-    return ("lora", ranks.pop()) if whole and len(ranks) == 1 else ("", 0)
+    of_layers = {n: s for n, s in shapes.items() if n.startswith(interchange.UNET) and len(s) == 2}
+    down, up = ({n.removesuffix(half): s for n, s in of_layers.items() if n.endswith(half)} for half in HALVES)
+    whole = len(down) + len(up) == len(shapes) and down.keys() == up.keys()
+    fitting = whole and all(0 < shape[0] == up[layer][1] for layer, shape in down.items())
+    return ("lora", max(shape[0] for shape in down.values())) if down and fitting else ("", 0)
 
 
 def _damaged(path: Path, why: str) -> StudioError:

@@ -23,8 +23,9 @@ from studio.looks import Looks, Scores, Term, Views, measured
 from studio.norms import Norms
 from studio.progress import Live, Progress, told
 from studio.region import Region
-from studio.replay import Flow, Rollout, decode, replay, sample
+from studio.replay import Flow, Rollout, decode
 from studio.texture import CHANNELS, Texture
+from studio.turns import replay, sample
 
 if TYPE_CHECKING:
     from studio.bake import Baker
@@ -58,7 +59,6 @@ class Objective:
         seed: int,
         look: Views,
         live: Callable[[], Live],
-        chunk: int | None = None,
         region: Region = Region(),  # noqa: B008 - frozen
         scales: Mapping[str, float] | None = None,
         posing: Posing | None = None,
@@ -72,7 +72,7 @@ class Objective:
         `held_out` are the seeds never trained on; `gauged`: whether an iteration (from 1) measures drift without an anchor;
         `jittered`: the same as `look` from cameras moved at random (seed, degrees); `subject`: what is painted by what."""
         self.painter, self.baker, self.atlas, self.region = painter, baker, atlas, region
-        self.base, self.terms, self.seed, self.chunk = base, tuple(terms), seed, chunk
+        self.base, self.terms, self.seed = base, tuple(terms), seed
         self.jittered, self.subject = jittered or (lambda seed, degrees: look), dict(subject or {})
         self._own_scales = self._scales = dict(scales or {})
         painter.scale_loras(self._scales)
@@ -152,8 +152,9 @@ class Objective:
         if self.painted is not None and not self._learned and again:
             return self.painted
         show = self._show if shown else None
-        rollout = yield from sample(self.painter, self.scene, seed=seed, chunk=self.chunk, stage=stage, show=show, eta=eta)
-        pictures = decode(self.painter, rollout.x0, self.scene)
+        chunk = self.painter.at_once(self.scene.views, learning=False)
+        rollout = yield from sample(self.painter, self.scene, seed=seed, chunk=chunk, stage=stage, show=show, eta=eta)
+        pictures = decode(self.painter, rollout.x0, rollout.scene)
         self.painted = Painted(self.baked(pictures), pictures, rollout)
         self._origin = (seed, eta, self._scales, self.scene)
         if seed == self.seed and eta is None and not self._learned and self.untrained is None:
@@ -234,13 +235,17 @@ class Objective:
 
     # -- learning -----------------------------------------------------------------------------------------------------------
 
+    @property
+    def chunk(self) -> int:
+        """How many views go through the network at a time while it learns."""
+        return self.painter.at_once(self.scene.views, learning=True)
+
     def taught(self) -> None:
         """The LoRA moves: what was painted before is outdated."""
         self._learned = True
 
     def pictures_gradient(self, pictures: Tensor, push: Tensor) -> Tensor:
-        """What each painted pixel [V, P, H, W] can do for a push on the base colours [S, 3, T, T], which are all that
-        rewards see."""
+        """What each painted pixel [V, P, H, W] can do for a push on the base colours [S, 3, T, T]: all that rewards see."""
         return self.baker.adjoint(pictures, push)
 
     def learn(
@@ -256,18 +261,8 @@ class Objective:
             self._posing.feel(painted.pictures[:, :3], push * share)
         d_pictures = self.pictures_gradient(painted.pictures, push) * -share
         yield Progress("learning", 0, truncation)
-        flow = yield from replay(
-            self.painter,
-            self.scene,
-            painted.rollout,
-            d_pictures,
-            truncation=truncation,
-            anchor=anchor * share,
-            chunk=self.chunk,
-            probe=probe,
-            gauge=gauge,
-        )
-        return flow
+        options = {"truncation": truncation, "anchor": anchor * share, "probe": probe, "gauge": gauge}
+        return (yield from replay(self.painter, painted.rollout.scene, painted.rollout, d_pictures, chunk=self.chunk, **options))
 
     def turn(self, back_to: Mapping[str, Any] | None = None) -> Generator[Progress]:
         """Let the painting cameras, where they are learned, take a step, or go back to where a `state` has them."""

@@ -52,6 +52,17 @@ def loras(items: Sequence[str]) -> list[tuple[Path, float]]:
     return found
 
 
+def generator(name: str | None, model: str | None, control: str | None) -> dict[str, str] | None:
+    """What paints, from which weights, as `studio.config.parse` reads it; paths become absolute. None where nothing is said."""
+    given = {"name": name, "model": model and placed(model), "control": control and placed(control)}
+    return {key: value for key, value in given.items() if value is not None} or None
+
+
+def placed(item: str) -> str:
+    """The absolute path of a file or folder; the name of a model stays what it is."""
+    return str(Path(item).expanduser().absolute()) if Path(item).expanduser().exists() else item
+
+
 def files(items: Sequence[str]) -> list[str]:
     """Absolute paths; an empty one stays empty."""
     return [str(Path(item).absolute()) if item else "" for item in items]

@@ -10,7 +10,7 @@ truncated back-propagation through the last K steps, exact for any K, in the mem
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ class Rollout:
     predictions: tuple[Tensor, ...]
     noise: tuple[Tensor | None, ...]
     x0: Tensor
+    scene: Scene
+    """What it was sampled in; where views are painted one after the other, with what each one saw of those before."""
 
 
 @dataclass(frozen=True)
@@ -72,21 +74,41 @@ def sample(
     tells of it. Noise is drawn on the CPU in a fixed order, so a seed means the same picture for every chunk size and on every
     device.
     """
+    x, noises = drawn(painter, scene, seed, eta=eta)
+    return (yield from denoised(painter, scene, x, noises, chunk=chunk, stage=stage, show=show, eta=eta))
+
+
+def drawn(painter: Painter, scene: Scene, seed: int, *, eta: float | None = None) -> tuple[Tensor, list[Tensor | None]]:
+    """All noise of a seed: what the chain starts from, and what each step adds."""
     source = torch.Generator().manual_seed(seed)
-    entering, predictions, noises = [], [], []
-    noisy = (painter.eta if eta is None else eta) > 0
     x = painter.noise(scene, generator=source)
-    for i in range(painter.steps):
-        noise = painter.noise(scene, generator=source) if noisy and i < painter.steps - 1 else None
+    noisy = (painter.eta if eta is None else eta) > 0
+    fresh = [noisy and i < painter.steps - 1 for i in range(painter.steps)]
+    return x, [painter.noise(scene, generator=source) if adds else None for adds in fresh]
+
+
+def denoised(
+    painter: Painter,
+    scene: Scene,
+    x: Tensor,
+    noises: Sequence[Tensor | None],
+    *,
+    chunk: int | None,
+    stage: str,
+    show: Callable[[Tensor], Mapping[str, Any]] | None,
+    eta: float | None = None,
+) -> Generator[Progress, None, Rollout]:
+    """`sample` from noise that is drawn already."""
+    entering, predictions = [], []
+    for i, noise in enumerate(noises):
         with torch.no_grad():
             prediction = torch.cat([painter.predict(x[v], i, scene, views=v) for v in chunks(painter, scene.views, chunk)])
             entering.append(x)
             predictions.append(prediction)
-            noises.append(noise)
             x = painter.advance(x, prediction, i, scene, noise=noise, eta=eta)
             told = show(painter.guess(entering[-1], prediction, i, scene)) if show else {}
         yield Progress(stage, i + 1, painter.steps, **told)
-    return Rollout(tuple(entering), tuple(predictions), tuple(noises), x)
+    return Rollout(tuple(entering), tuple(predictions), tuple(noises), x, scene)
 
 
 def decode(painter: Painter, x0: Tensor, scene: Scene) -> Tensor:
@@ -176,7 +198,7 @@ def _decode_adjoint(painter: Painter, scene: Scene, x0: Tensor, d_pictures: Tens
         with torch.enable_grad():
             leaf = x0[v].detach().requires_grad_()
             pictures = painter.decode(leaf, scene, views=v)
-        (part,) = _grad(pictures, (leaf,), d_pictures[v])
+        (part,) = vjp(pictures, (leaf,), d_pictures[v])
         parts.append(part)
     return torch.cat(parts)
 
@@ -187,7 +209,7 @@ def _advance_adjoint(painter: Painter, scene: Scene, rollout: Rollout, i: int, d
         x = rollout.entering[i].detach().requires_grad_()
         prediction = rollout.predictions[i].detach().requires_grad_()
         after = painter.advance(x, prediction, i, scene, noise=rollout.noise[i])
-    d_x, d_prediction = _grad(after, (x, prediction), d_next)
+    d_x, d_prediction = vjp(after, (x, prediction), d_next)
     return d_x, d_prediction
 
 
@@ -216,8 +238,8 @@ def _network_adjoint(
             prediction = painter.predict(x, i, scene, views=v)
         yield Progress("learning", *done)
         d = d_prediction[v]
-        if onward:
-            parts += _grad(prediction, (x,), d, retain=True)
+        if onward and anchor:  # which pulls at the parameters alone: two passes
+            parts += vjp(prediction, (x,), d, retain=True)
             yield Progress("learning", *done)
         if anchor or gauge:
             with torch.no_grad(), painter.base():
@@ -226,7 +248,11 @@ def _network_adjoint(
             apart = prediction.detach() - base
             squares += float(apart.square().sum())
             d = d + (2 * anchor / d_prediction.numel()) * apart if anchor else d
-        for p, g in zip(parameters, _grad(prediction, tuple(parameters), d), strict=True):
+        at_x = (x,) if onward and not anchor else ()
+        found = vjp(prediction, (*at_x, *parameters), d)
+        del prediction  # its graph, before that of the next chunk is built
+        parts += found[: len(at_x)]
+        for p, g in zip(parameters, found[len(at_x) :], strict=True):
             p.grad = g if p.grad is None else p.grad + g
     through = torch.cat(parts) if onward else torch.zeros_like(rollout.entering[i])
     return through, squares / d_prediction.numel() if anchor or gauge else None
@@ -243,7 +269,7 @@ def _share(painter: Painter, scene: Scene, rollout: Rollout, d_x: Tensor, trunca
     return math.sqrt(sum(squares[:truncation]) / total) if total > 0 else 0.0
 
 
-def _grad(output: Tensor, inputs: tuple[Tensor, ...], d_output: Tensor, *, retain: bool = False) -> tuple[Tensor, ...]:
+def vjp(output: Tensor, inputs: tuple[Tensor, ...], d_output: Tensor, *, retain: bool = False) -> tuple[Tensor, ...]:
     """Vector–Jacobian products, zeros where an input does not matter."""
     if not output.requires_grad:
         return tuple(torch.zeros_like(x) for x in inputs)

@@ -60,6 +60,16 @@ def loras_dir() -> Path:
     return autosave_dir().with_name("loras")
 
 
+def models_dir() -> Path:
+    """The user's folder for models of others that were fetched for them; it need not exist yet."""
+    return autosave_dir().with_name("models")
+
+
+def model_dir(name: str) -> Path:
+    """Where such a model is kept: of `studio models` by its name, of others as owner/model@revision."""
+    return models_dir() / name.replace("/", "--")
+
+
 def config_dir() -> Path:
     """The user's folder for what the studio remembers of their habits; it need not exist yet."""
     home = os.environ.get(HOME_VARIABLE)

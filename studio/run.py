@@ -116,7 +116,6 @@ def run(
         seed=config.seed,
         look=look,
         live=live or (lambda: Live(weights=config.weights(), loras=config.scales())),
-        chunk=None if painter.views_meet_inside else 1,
         region=region,
         scales=config.scales(),
         posing=posing,

@@ -16,7 +16,7 @@ PARSED = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 # Lower never imports higher, equals never import each other. A name is a module or a folder directly under `studio`.
 ORDER = """
 errors
-plug worker files resources device gain sparse words desk heat norms alarm glimpse
+plug worker files resources interchange device gain sparse words desk heat norms alarm glimpse
 store archive lora preferences consent
 black_box
 surface camera
@@ -29,6 +29,7 @@ pixels rig
 still view
 generators exporters rewards sheet
 judge replay posing looks region
+turns
 objective
 trainers recover
 config
@@ -36,7 +37,7 @@ reward_views stages ground variety
 run document
 project
 job
-session batch doctor console options
+session batch doctor console options models
 gui
 __main__
 pretrain

@@ -128,7 +128,8 @@ def load(path: str) -> BlipEye:
     state = renamed(state_in(file))
     try:
         bert = json.loads((folder / FILES[1]).read_text(encoding="utf-8"))
-        network = Network(state, bert)
+        with torch.device("meta"):
+            network = Network(state, bert)
         words = (folder / FILES[2]).read_text(encoding="utf-8").split("\n")
         tokenizer = BertTokenizer(vocab={word: i for i, word in enumerate(words)}, do_lower_case=True)
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of the pictures that CLIP was trained on, per channel."""
+LARGEST_BYTES = 8 << 30
+WHOLE = ("model.safetensors", "pytorch_model.bin")
+"""What transformers calls weights in one file."""
 REMEDY = "Put the complete files into this folder, or choose another critic."
 
 
@@ -68,6 +71,8 @@ def state_in(file: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
+        if file.stat().st_size > LARGEST_BYTES:
+            raise StudioError(f"'{file.name}' has {file.stat().st_size >> 30} GiB: it is no critic.", REMEDY)
         if file.suffix == ".safetensors":
             return load_file(file)
         state: Any = torch.load(file, map_location="cpu", weights_only=True)
@@ -80,32 +85,43 @@ def state_in(file: Path) -> dict[str, Tensor]:
 
 
 def filled(module: nn.Module, state: dict[str, Tensor], file: Path) -> None:
-    """Load all of a module's tensors from `state`. Raises StudioError when some are missing or of another shape."""
+    """Put `state` in place of all of a module's tensors. Raises StudioError when some are missing, too many or of another shape.
+
+    The module may be on the meta device: then nothing is made only to be overwritten.
+    """
+    state = {name: t for name, t in state.items() if not name.endswith("position_ids")}
     own = {name: t for name, t in module.state_dict().items() if not name.endswith("position_ids")}
     wrong = [name for name, t in own.items() if name not in state or state[name].shape != t.shape]
-    if wrong:
-        problem = (
-            f"The file '{file.name}' holds another model: {len(wrong)} of {len(own)} tensors do not fit, first '{wrong[0]}'."
-        )
+    if wrong or (more := sorted({*state} - {*own})):
+        count, first = (len(wrong), wrong[0]) if wrong else (len(more), more[0])
+        problem = f"The file '{file.name}' holds another model: {count} of {len(own)} tensors do not fit, first '{first}'."
         raise StudioError(problem, REMEDY)
-    module.load_state_dict({name: state[name].to(t.dtype) for name, t in own.items()}, strict=False)
+    module.load_state_dict(state, strict=False, assign=True)
+    for name, buffer in module.named_buffers():
+        if buffer.is_meta:  # no part of the files: transformers' places, which count from 0
+            holder, _, last = name.rpartition(".")
+            setattr(module.get_submodule(holder), last, torch.arange(buffer.shape[-1]).expand(buffer.shape))
 
 
 def clip_in(folder: Path, state: dict[str, Tensor] | None = None, file: Path | None = None) -> CLIPModel:
-    """The CLIP of a folder in the layout of transformers, with other weights when `state` (from `file`) is given.
+    """The CLIP of a folder in the layout of transformers, with other weights when `state` (from `file`) is given; on the CPU.
 
     Raises StudioError when files are missing or damaged.
     """
     from safetensors import SafetensorError
     from transformers import CLIPConfig, CLIPModel
 
+    whole = next((folder / name for name in WHOLE if (folder / name).is_file()), None)
+    if state is None and whole is not None:
+        state, file = state_in(whole), whole
     try:
-        if state is None:
+        if state is None:  # in shards, or missing
             model, told = CLIPModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
             if told["missing_keys"]:
                 raise ValueError(f"{len(told['missing_keys'])} tensors are missing")
             return model
-        model = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
+        with torch.device("meta"):
+            model = CLIPModel(CLIPConfig.from_pretrained(folder, local_files_only=True))
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise _unusable(folder, error) from error
     filled(model, state, file or folder)

@@ -48,7 +48,7 @@ def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
             layer = f"{'vision' if visual else 'text'}_model.encoder.layers.{number}"
             if part == "attn.in_proj":
                 for letter, piece in zip("qkv", tensor.chunk(3), strict=True):
-                    out[f"{layer}.self_attn.{letter}_proj.{kind}"] = piece.contiguous()
+                    out[f"{layer}.self_attn.{letter}_proj.{kind}"] = piece
             elif part in PARTS:
                 out[f"{layer}.{PARTS[part]}.{kind}"] = tensor
     return out

@@ -43,10 +43,36 @@ class Scene:
     """The texture-space coupling of generators that fuse views outside the network; None for the others."""
     guidance: float = 1.0
     """How far `advance` goes from the second prediction through the first, where there are two."""
+    turn: Any = None
+    """What geometry tells of views that are painted one after the other."""
+    given: tuple[Tensor, ...] = ()
+    """What each such view sees of those before it, [V, …] each."""
+
+
+class Turns(ABC):
+    """How views that are painted one after the other continue each other: an explicit state in pure functions."""
+
+    exact: bool
+    """Whether learning goes through what one view gives to the next, too."""
+
+    @abstractmethod
+    def begun(self, scene: Scene, x: Tensor) -> Scene:
+        """The scene of a chain that starts from the noise x [V, C, h, w], nothing being given yet."""
+
+    @abstractmethod
+    def given(self, scene: Scene, pictures: Tensor, view: int) -> tuple[Tensor, ...]:
+        """What `view` sees of the views before it, [1, …] each; differentiable in their pictures [V, P, H, W]."""
+
+    @abstractmethod
+    def part(self, scene: Scene, view: int, given: tuple[Tensor, ...]) -> Scene:
+        """The scene of one view alone."""
 
 
 class Painter(ABC):
     """A generator with its weights on a device."""
+
+    turns: Turns | None = None
+    """Where views are painted one after the other: how."""
 
     view_px: int
     """Side of the decoded pictures."""
@@ -110,6 +136,10 @@ class Painter(ABC):
         P counts the components of `channels`: sRGB base colour first, then one each.
         """
 
+    def at_once(self, views: int, *, learning: bool) -> int:
+        """How many of so many views go through the network at a time, now; `learning`: with a graph."""
+        return views if self.views_meet_inside else 1
+
     @property
     @abstractmethod
     def eta(self) -> float:
@@ -167,6 +197,10 @@ class Generator(ABC):
     @abstractmethod
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
         """Load the weights. Raises StudioError when they are missing, partial or corrupt."""
+
+    def public(self) -> Generator:
+        """The same for whoever gets the painted mesh: nothing of where files lie on the user's disk."""
+        return self
 
     def words(self, prompt: str) -> Words | None:
         """What `Painter.words` would say, without weights and at once; None where only the weights know."""

@@ -123,11 +123,13 @@ class Adapters:
         self._switch()
 
     def _stack_lora(self, name: str, values: Mapping[str, Tensor]) -> None:
+        """One that leaves some layers alone is as good as zeros there."""
         self._make(self._peft(name), _rank(values))
         own = self._matrices(self._peft(name))
-        self._fitting(values, {n: p.shape for n, p in own.items()})
+        touched = {n.rpartition(".lora_")[0] for n in values} & {n.rpartition(".lora_")[0] for n in own}
+        self._fitting(values, {n: p.shape for n, p in own.items() if n.rpartition(".lora_")[0] in touched})
         for n, p in own.items():
-            p.data = values[n].to(self._like)
+            p.data = (values[n] if n in values else torch.zeros(p.shape)).to(self._like)
 
     def scale(self, scales: Mapping[str, float]) -> None:
         """How much each loaded adapter counts, 0…1; at 0 it takes no part at all, so that nothing is even rounded otherwise."""
@@ -151,8 +153,9 @@ class Adapters:
 
     @property
     def _like(self) -> Tensor:
-        """Device and dtype for everything."""
-        return next(p for n, p in self._unet.named_parameters() if "lora_" not in n)
+        """Device and dtype for everything: what learns in small steps is never kept in less than fp32."""
+        p = next(p for n, p in self._unet.named_parameters() if "lora_" not in n)
+        return torch.empty(0, device=p.device, dtype=torch.promote_types(p.dtype, torch.float32))
 
     def _layers(self) -> dict[str, LoraLayer]:
         return {name: m for name, m in self._unet.named_modules() if isinstance(m, LoraLayer)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from studio import resources
 from studio.critics import SOCKET, Eye, Opinion, shared
 from studio.errors import StudioError
 from studio.plug import knobs
@@ -25,7 +26,11 @@ def eye(name: str, path: str, opinion: Opinion, device: torch.device) -> Eye:
         raise StudioError(f"The critic '{name}' cannot tell {what}.", f"Choose {_others(opinion)}.")
     own = "path" in knobs(plug)
     if own and not path:
-        raise StudioError(f"The critic '{name}' does not come with the studio.", "Give the folder of its files as 'path'.")
+        fetched = resources.model_dir(name)
+        if not fetched.is_dir():
+            remedy = f"Give the folder of its files as 'path', or fetch them: `studio models fetch {name}`."
+            raise StudioError(f"The critic '{name}' does not come with the studio.", remedy)
+        path = str(fetched)
     if path and not own:
         raise StudioError(f"The critic '{name}' comes with the studio and reads no folder.", "Leave 'path' empty.")
     if reason := SOCKET.why_not(name):

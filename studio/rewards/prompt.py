@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from studio.surface.atlas import Atlas
     from studio.surface.mesh import Mesh
 
-CRITICS = ("patina", "clip", "pickscore", "hps", "image_reward")
+CRITICS = ("patina", "clip_score", "pickscore", "hps", "image_reward")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Prompt(Reward):
     reads_prompt = True
 
     critic: str = knob("patina", "Who scores: the bundled critic, or one whose files you have.", choices=CRITICS)
-    path: str = knob("", "Folder with the files of a critic that does not come with the studio; nothing is downloaded.")
+    path: str = knob("", "Folder with the files of a critic of your own; empty: where `studio models` has put them.")
 
     def build(self, mesh: Mesh, atlas: Atlas, device: torch.device) -> Score:
         """The score of any mesh. Raises StudioError when the critic or its weights are missing; the score raises it for a prompt

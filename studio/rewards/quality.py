@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from studio.surface.atlas import Atlas
     from studio.surface.mesh import Mesh
 
-CRITICS = ("patina", "laion")
+CRITICS = ("patina", "aesthetic")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Quality(Reward):
     averages = True
 
     critic: str = knob("patina", "Who scores: the bundled critic, or one whose files you have.", choices=CRITICS)
-    path: str = knob("", "Folder with the files of a critic that does not come with the studio; nothing is downloaded.")
+    path: str = knob("", "Folder with the files of a critic of your own; empty: where `studio models` has put them.")
 
     def build(self, mesh: Mesh, atlas: Atlas, device: torch.device) -> Score:
         """The score of any mesh. Raises StudioError when the critic or its weights are missing."""
@@ -44,7 +44,7 @@ class Quality(Reward):
 
         def opinion(pictures: Tensor) -> Tensor:
             found = critic.quality(pictures)
-            return found if self.path else logsigmoid(found)
+            return logsigmoid(found) if self.critic == "patina" else found
 
         def score(look: Look) -> Tensor:
             return mean_opinion(opinion, look, px=critic.px)

@@ -66,7 +66,7 @@ def gathered(
 ) -> Generator[Progress, None, tuple[list[Transition], Scores, float]]:
     """The transitions at `steps` of one chain; what the rewards say of the last one's guess; the drift at the chain's last step,
     mean‖prediction − frozen prediction‖², or of the last step that was looked at."""
-    painter, scene, chunk = objective.painter, objective.scene, objective.chunk
+    painter, scene, chunk = objective.painter, rollout.scene, objective.chunk
     frozen: dict[int, Tensor] = {}
     found: list[Transition] = []
     scores, drift = None, 0.0
@@ -74,7 +74,7 @@ def gathered(
         x, after = (rollout.entering[n].half().to(rollout.x0) for n in (i, i + 1))
         if i not in frozen:
             frozen[i] = yield from Pass(painter, scene, x, i, chunk=chunk, base=True).forward()
-        scores, slope, guessed = yield from _slope(objective, after, i + 1, live=live, iteration=iteration, look=look)
+        scores, slope, guessed = yield from _slope(objective, scene, after, i + 1, live=live, iteration=iteration, look=look)
         frozen[i + 1] = guessed
         if not slope.isfinite().all():
             problem = f"The reward's gradient turns into {float(slope.sum())} at step {i + 1}."
@@ -87,10 +87,10 @@ def gathered(
 
 
 def _slope(
-    objective: Objective, x: Tensor, i: int, *, live: Live, iteration: int, look: Views
+    objective: Objective, scene: Scene, x: Tensor, i: int, *, live: Live, iteration: int, look: Views
 ) -> Generator[Progress, None, tuple[Scores, Tensor, Tensor]]:
     """What the rewards say of the frozen network's guess at x, their total's gradient by x, and the frozen prediction."""
-    painter, scene = objective.painter, objective.scene
+    painter = objective.painter
     frozen = Pass(painter, scene, x, i, chunk=objective.chunk, base=True)
     prediction = yield from frozen.forward(for_x=True)
     with torch.enable_grad():

@@ -81,7 +81,7 @@ def published(folder: Path) -> tuple[Tensor, Tensor]:
     return logits / model.logit_scale.exp(), logits
 
 
-@pytest.mark.parametrize("name", ["clip", "pickscore", "hps"])
+@pytest.mark.parametrize("name", ["clip_score", "pickscore", "hps"])
 def test_scores_are_those_of_the_published_model(name: str, clip: Path) -> None:
     cosine, logits = published(clip)
     eye = built(name, clip)
@@ -97,7 +97,7 @@ def test_an_openclip_checkpoint_comes_back_name_by_name(clip: Path) -> None:
 
 
 def test_the_head_rates_the_features(clip: Path) -> None:
-    eye = built("laion", clip)
+    eye = built("aesthetic", clip)
     x = eye.features(PICTURES)
     assert torch.allclose(x.norm(dim=1), torch.ones(2), atol=1e-5)
     state = torch.load(clip / "sac+logos+ava1-l14-linearMSE.pth", weights_only=True)
@@ -168,7 +168,7 @@ def test_image_reward_reads_while_it_looks(image_reward: Path) -> None:
     assert torch.allclose(short, one, atol=1e-4)  # padding is not read
 
 
-@pytest.mark.parametrize("name", ["clip", "pickscore", "hps", "laion", "image_reward"])
+@pytest.mark.parametrize("name", ["clip_score", "pickscore", "hps", "aesthetic", "image_reward"])
 def test_every_critic_is_differentiable_and_refuses_what_it_cannot_tell(name: str, clip: Path, image_reward: Path) -> None:
     plug = SOCKET.make(name, path=str(image_reward if name == "image_reward" else clip))
     eye = shared(plug, CPU)
@@ -185,7 +185,7 @@ def test_every_critic_is_differentiable_and_refuses_what_it_cannot_tell(name: st
         eye.features(PICTURES[..., :32, :32])
 
 
-@pytest.mark.parametrize("name", ["clip", "pickscore", "hps", "laion", "image_reward"])
+@pytest.mark.parametrize("name", ["clip_score", "pickscore", "hps", "aesthetic", "image_reward"])
 def test_missing_and_damaged_files_are_one_sentence(name: str, clip: Path, image_reward: Path, tmp_path: Path) -> None:
     with pytest.raises(StudioError, match="no folder"):
         built(name, tmp_path / "nowhere")
@@ -203,4 +203,4 @@ def test_another_models_weights_are_refused(clip: Path, tmp_path: Path) -> None:
         (tmp_path / file.name).write_bytes(file.read_bytes())
     torch.save({"layers.0.weight": torch.zeros(3, 3)}, tmp_path / "sac+logos+ava1-l14-linearMSE.pth")
     with pytest.raises(StudioError, match="another model: 10 of 10"):
-        built("laion", tmp_path)
+        built("aesthetic", tmp_path)

@@ -147,6 +147,10 @@ def test_random_clicking(begin: Begin, project: Path) -> None:
         window.key("Escape", "Escape")
         idle(window)
         time.sleep(RESTED_S)
+        state = window.state()
+        print(
+            "at rest:", state["mesh"], state["config"]["generator"]["name"], [*state["config"]["rewards"]], window.size()[0] >> 20
+        )
         return window.size()
 
     window = begin(project, name="chance")

@@ -95,8 +95,8 @@ def test_what_cannot_be_scored_is_refused_in_one_sentence(weights: Path, monkeyp
     with pytest.raises(StudioError, match="only judges"):
         _critics.eye("judge", "", "score", CPU)
     with pytest.raises(StudioError, match="cannot tell how good") as caught:
-        _critics.eye("clip", "", "quality", CPU)
-    assert "'laion' or 'patina'" in caught.value.remedy and "judge" not in caught.value.remedy
+        _critics.eye("clip_score", "", "quality", CPU)
+    assert "'aesthetic' or 'patina'" in caught.value.remedy and "judge" not in caught.value.remedy
     with pytest.raises(StudioError, match="does not come with the studio"):
         built("prompt", critic="pickscore")
     with pytest.raises(StudioError, match="reads no folder"):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Clip(Critic):
+class ClipScore(Critic):
     """A CLIP in the layout of transformers: `config.json`, weights and tokenizer in one folder."""
 
     description = "A CLIP model of your own, from a folder in the layout of transformers."

@@ -15,7 +15,7 @@ HEADS = ("sac+logos+ava1-l14-linearMSE.pth", "sac+logos+ava1-l14-linearMSE.safet
 
 
 @dataclass(frozen=True)
-class Laion(Critic):
+class Aesthetic(Critic):
     """The head's file beside CLIP ViT-L/14 in the layout of transformers."""
 
     description = "LAION's aesthetic predictor, which learned people's ratings; from your folder with its files."

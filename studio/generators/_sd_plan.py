@@ -1,0 +1,39 @@
+"""How many views a card has room for at a time, from what is free on it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+KEPT, KEPT_ONWARD = 253_000, 329_000
+"""Bytes that autograd keeps of one pass for each latent position, in bfloat16: for the gradient of the LoRA, and with that of the
+latents, which goes through the ControlNet. Counted on Stable Diffusion 1's shapes; attention keeps no scores, so that they grow
+with the area."""
+FLEETING = 0.2
+"""What a pass without a graph needs at its widest, as a part of what one with a graph keeps."""
+RECOMPUTED = 0.3
+"""What a pass needs whose blocks are recomputed, likewise."""
+ROOM = 0.85
+"""Part of the free memory that is planned with: allocators leave gaps."""
+
+
+def free_bytes(device: torch.device, limit: float = 0.0) -> float:
+    """What this process may still take of a CUDA card; of all that is there, or of `limit` bytes."""
+    free, total = torch.cuda.mem_get_info(device)
+    taken = torch.cuda.memory_allocated(device)
+    free += torch.cuda.memory_reserved(device) - taken
+    share = torch.cuda.get_per_process_memory_fraction(device)
+    return max(0.0, min(free, total * share - taken, (limit or math.inf) - taken))
+
+
+def pass_bytes(*, side: int, sides: int, dtype: torch.dtype, learning: bool, onward: bool = False) -> float:
+    """What one view needs on its way through the network: `sides` predictions of side² latents."""
+    kept = (KEPT_ONWARD if onward else KEPT) * side**2 * sides * dtype.itemsize / 2
+    return kept if learning else kept * FLEETING
+
+
+def at_once(views: int, *, each: float, free: float) -> int:
+    """Views that fit at a time, in parts as equal as can be: of 6 views, 3 and 3 where 4 would fit. 0 where not one does."""
+    fit = min(views, int(ROOM * free / each))
+    return math.ceil(views / math.ceil(views / fit)) if fit else 0
