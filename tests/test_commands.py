@@ -109,7 +109,7 @@ def test_another_seed_gives_another_texture(cube: Path, tmp_path: Path) -> None:
     assert (tmp_path / "0.glb").read_bytes() != (tmp_path / "1.glb").read_bytes()
 
 
-@pytest.mark.parametrize("trainer", ["lora_reward", "texture_direct"])
+@pytest.mark.parametrize("trainer", ["lora_reward", "nabla_db", "texture_direct"])
 def test_interrupted_and_resumed_gives_the_same_as_uninterrupted(
     cube: Path, tmp_path: Path, trainer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,7 +257,7 @@ def test_a_prompt_that_cannot_be_painted(
     assert names(tmp_path) == {"cube.obj"}
 
 
-@pytest.mark.parametrize("trainer", ["lora_reward", "texture_direct"])
+@pytest.mark.parametrize("trainer", ["lora_reward", "nabla_db", "texture_direct"])
 def test_a_run_stopped_after_its_last_iteration_resumes_to_the_same(
     trainer: str, cube: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

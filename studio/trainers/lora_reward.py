@@ -70,7 +70,7 @@ class LoraReward(Trainer):
             average.restore(resume)
             best.restore(resume.get("best", {}))
             adam.load_state_dict(resume["optimiser"])
-            start = resume["iteration"]
+            start, drift = resume["iteration"], resume.get("drift")
 
         for iteration in range(start, iterations):
             live = objective.live(iteration)
@@ -121,8 +121,8 @@ class LoraReward(Trainer):
                     metrics["held_out"] = yield from _measured(objective, live)
                 best.measured(iteration + 1, metrics["held_out"], aim, final)
 
-            def state(done: int = iteration + 1) -> dict[str, Any]:
-                rest = {"optimiser": copy.deepcopy(adam.state_dict()), "best": best.state()}
+            def state(done: int = iteration + 1, drift: float | None = drift) -> dict[str, Any]:
+                rest = {"optimiser": copy.deepcopy(adam.state_dict()), "best": best.state(), "drift": drift}
                 return {"iteration": done, **average.state(), **rest}
 
             yield Progress(

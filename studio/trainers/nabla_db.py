@@ -84,7 +84,7 @@ class NablaDB(Trainer):
             untrained = [dict(raw) for raw in resume["untrained"]]
             average.restore(resume)
             adam.load_state_dict(resume["optimiser"])
-            start = resume["iteration"]
+            start, drift = resume["iteration"], resume["drift"]
         settings = {"trust": self.trust, "clip": self.grad_clip, "clip_by": self.clip_by, "eta": self.eta}
         spread: list[float] = []
 
@@ -144,8 +144,10 @@ class NablaDB(Trainer):
             if spent:
                 said.append(f"The chains are {metrics['kl']:.3g} nats away from the untrained ones: the KL budget is spent.")
 
-            def state(done: int = iteration + 1, untrained: list[dict[str, float]] = untrained) -> dict[str, Any]:
-                rest = {"optimiser": copy.deepcopy(adam.state_dict()), "untrained": [dict(raw) for raw in untrained]}
+            def state(
+                done: int = iteration + 1, metrics: dict[str, float] = metrics, untrained: list[dict[str, float]] = untrained
+            ) -> dict[str, Any]:
+                rest = {"optimiser": copy.deepcopy(adam.state_dict()), "untrained": untrained, "drift": metrics["drift"]}
                 return {"iteration": done, **average.state(), **rest}
 
             yield Progress(

@@ -84,6 +84,7 @@ class Preference(Trainer):
         parameters = painter.lora_parameters()
         adam = torch.optim.AdamW(parameters, lr=self.rate, betas=(0.9, 0.99), weight_decay=1e-4)
         average, guard, start = Average(painter, self.ema), Guard(), 0
+        drift: float | None = None
         objective.live(resume["iteration"] if resume else 0)
         pairs: Pairs = yield from self._pairs(objective)
         beta, spread = yield from pairs.scaled(self.beta)
@@ -92,11 +93,11 @@ class Preference(Trainer):
             average.restore(resume)
             guard.restore(resume["guard"])
             adam.load_state_dict(resume["optimiser"])
-            start, accuracy = resume["iteration"], [(int(n), float(a)) for n, a in resume["accuracy"]]
+            start, drift, accuracy = resume["iteration"], resume["drift"], [(int(n), float(a)) for n, a in resume["accuracy"]]
         painted = yield from objective.paint(objective.seed)
         yield Progress("sampling", painter.steps, painter.steps, texture=painted.texture, pictures=painted.pictures[:, :3])
 
-        ended, stopped, drift = iterations, "", None
+        ended, stopped = iterations, ""
         for iteration in range(start, iterations):
             live = objective.live(iteration)
             warm = min(1.0, (iteration + 1) / self.warmup) if self.warmup else 1.0
@@ -130,9 +131,9 @@ class Preference(Trainer):
                 shown = {"texture": painted.texture, "pictures": painted.pictures[:, :3]}
                 metrics |= objective.raw(painted.texture)
 
-            def state(done: int = iteration + 1) -> dict[str, Any]:
+            def state(done: int = iteration + 1, drift: float = drift) -> dict[str, Any]:
                 rest = {"optimiser": copy.deepcopy(adam.state_dict()), "guard": guard.state(), "accuracy": list(accuracy)}
-                return {"iteration": done, **average.state(), **rest}
+                return {"iteration": done, "drift": drift, **average.state(), **rest}
 
             yield Progress(
                 "learning",
