@@ -31,8 +31,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def some_picks(own_home: Path) -> None:
-    """Of somebody who likes red, for the reward that follows picks."""
+def some_picks(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of somebody who likes red, for the reward that follows picks, in a home without others."""
+    monkeypatch.setenv("PATINA_HOME", str(tmp_path_factory.getbasetemp() / "reward-home"))
     folder = preferences.home({})
     if not folder.exists():
         source = torch.Generator().manual_seed(0)

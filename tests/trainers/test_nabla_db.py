@@ -130,13 +130,13 @@ def reward(texture: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("views", ["attend", "fused"])
 @pytest.mark.parametrize("weighting", ["calibrated", "paper"])
-def test_the_residual_and_its_gradient_are_plain_autograds(views: str, weighting: str) -> None:
+def test_the_residual_and_its_gradient_are_plain_autograds(views: str, weighting: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One transition in float64, against the whole expression written down and differentiated: for the reward through the frozen
     network's guess, the decoder and the bake, and through the mean of the step for what learns."""
     _, _, baker, seen = surface()
     painter = painter_of(views=views, eta=0.0)
     work = objective((Term("a", lambda look: reward(look.base_color)),), painter)
-    work.chunk = 2
+    monkeypatch.setattr(painter, "at_once", lambda views, *, learning: 2)
     scene, beta, i = work.scene, AIM.beta, 1
     aim = Aim(**{**vars(AIM), "weighting": weighting})
     painted = drain(work.paint(SEED, eta=1.0))
