@@ -1,4 +1,4 @@
-"""The commands: `studio bake`, `demo`, `doctor` and `plugs`; `studio` alone, or with a mesh or project, for the window."""
+"""The commands, those around materials from `material_commands`; `studio` alone, or with a mesh or project, for the window."""
 
 from __future__ import annotations
 
@@ -192,13 +192,14 @@ def plugs() -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code. A user's mistake becomes two sentences and exit code 2."""
+    from studio import material_commands as materials
     from studio.console import say, survive_any_encoding
 
     survive_any_encoding()
     # Read when torch is loaded. Threads that spin at barriers are many times slower as soon as any other program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    commands = {"bake": bake, "demo": demo, "doctor": doctor, "plugs": plugs}
+    commands = {"bake": bake, "demo": demo, "doctor": doctor, "plugs": plugs, **materials.COMMANDS}
     try:
         if len(arguments) < 2 and not (arguments and (arguments[0] in commands or arguments[0].startswith("-"))):
             from studio.gui import open_window

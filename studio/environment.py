@@ -64,7 +64,7 @@ class Environment:
     def _sampled(self, maps: Tensor, direction: Tensor, level: Tensor) -> Tensor:
         """Bilinear in a level, linear between two; levels lie below each other in one picture, which every device can sample."""
         levels, rows, columns = maps.shape[2:]
-        x, y, z = direction.unbind(-1)
+        x, y, z = torch.where(direction[:, 1:2].abs() < 1 - 1e-6, direction, direction.detach()).unbind(-1)  # poles: no slope
         turns = torch.atan2(x, -z) / (2 * math.pi) + 0.5 + self.azimuth_deg / 360
         column = turns % 1 * (columns - 2) + 1
         row = (torch.acos(y.clamp(-1, 1)) / math.pi * rows).clamp(0.5, rows - 0.5)
@@ -112,7 +112,11 @@ def from_panorama(panorama: Tensor | np.ndarray, *, name: str) -> Environment:
     mean = (radiance.mean(0) * area).mean() / area.mean()
     if mean <= 0:
         raise StudioError(f"The environment '{name}' is completely dark.", "Choose another one.")
-    radiance = radiance / mean
+    return prefiltered(radiance / mean, name=name)
+
+
+def prefiltered(radiance: Tensor, *, name: str) -> Environment:
+    """Radiance [3, H, 2·H] with even H, made ready for shading as it is; differentiable."""
     rough = [(i / (LEVELS - 1)) ** 2 for i in range(1, LEVELS)]  # α of each level
     kernels = [lambda cosine, a=a: cosine.clamp(min=0) / ((1 + cosine) / 2 * (a * a - 1) + 1) ** 2 for a in rough]
     *glossy, matt = _convolved(radiance, [*kernels, lambda cosine: cosine.clamp(min=0)])

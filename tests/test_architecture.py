@@ -19,11 +19,12 @@ errors
 plug worker files resources device gain sparse words desk heat norms alarm glimpse
 store archive lora
 surface camera
-texture environment shot marks
+texture environment shot marks pinhole
 turning
 bake shadow fields
 shade coverage progress film
 renderers critics backdrop pose inking
+captures
 pixels rig
 still view
 generators exporters rewards sheet
@@ -35,7 +36,8 @@ reward_views stages ground
 run document
 project
 job
-session batch doctor console options
+session batch doctor console options materials
+material_commands
 gui
 __main__
 pretrain
