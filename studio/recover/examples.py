@@ -67,19 +67,19 @@ class Example:
         return Texture(names, {name: channel.contiguous() for name, channel in channels.items()})
 
 
-LAMPS = ((-40, 45, 14, 30.0), (80, 20, 10, 25.0), (170, 40, 16, 18.0), (-120, -25, 9, 30.0), (30, -50, 12, 15.0))
+LAMPS = ((-42, 40, 24, 9.0), (70, 15, 20, 5.0), (165, 35, 20, 7.0), (-110, -30, 20, 4.0), (20, -55, 24, 4.0))
 """Azimuth, elevation, half width in degrees, radiance."""
 
 
 def lamps(rows: int = 200) -> Tensor:
-    """The light of the examples: a panorama [rows, 2·rows, 3] of a dim room with lamps of several sizes on all sides.
+    """The light of the examples: a panorama [rows, 2·rows, 3] of a dim room with soft lamps on all sides.
 
     Gloss shows in what it mirrors: where all light comes from above, nothing could tell matt from glossy below.
     """
     polar = ((torch.arange(rows) + 0.5) / rows * math.pi)[:, None]
     turn = ((torch.arange(2 * rows) + 0.5) / rows - 1) * math.pi
     way = torch.stack([polar.sin() * turn.sin(), polar.cos().expand(rows, 2 * rows), -polar.sin() * turn.cos()], -1)
-    room = torch.full((rows, 2 * rows), 0.1)
+    room = torch.full((rows, 2 * rows), 0.15)
     for azimuth_deg, elevation_deg, half_deg, radiance in LAMPS:
         a, e = math.radians(azimuth_deg), math.radians(elevation_deg)
         centre = torch.tensor([math.cos(e) * math.sin(a), math.sin(e), math.cos(e) * math.cos(a)])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from studio.renderers import Rasterizer
     from studio.surface.mesh import Mesh
 
-GRAZING = 0.2
+GRAZING = 0.3
 """Surface seen at a smaller cosine is left out: a picture shows little of it, and split sums are least true there."""
 
 

@@ -19,7 +19,7 @@ from studio.recover.examples import Example, example, lamps
 from tests.recover.truth import Tracer
 
 FILE = Path(__file__).with_name("sphere.npz")
-VIEWS, SIZE_PX, SAMPLES = 16, 56, 900
+VIEWS, SIZE_PX, SAMPLES = 16, 56, 576
 EXPOSURE_EV, NOISE = -1.0, 0.004
 
 

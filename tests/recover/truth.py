@@ -21,6 +21,8 @@ from studio.surface.mesh import Mesh
 
 Material = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 """Surface points [n, 3] in work space → linear base colour [n, 3], roughness [n], metallic [n]."""
+STEPS = torch.tensor([1.1127756842787055** -(k + 1.0) for k in range(6)], dtype=torch.float64)
+"""Of the sequence: powers of the root of x⁷ = x + 1, whose multiples fill six dimensions evenly."""
 BOUNCES = 3
 """Times a path may meet the mesh."""
 
@@ -56,7 +58,11 @@ class Tracer:
         index = torch.arange((size_px * fine) ** 2)
         pixel = index // (size_px * fine) // fine * size_px + index % (size_px * fine) // fine
         on = hit[0] >= 0
-        light = self._traced(hit[0][on], hit[1][on], directions[on])
+        # One shifted lattice per pixel spreads its samples' first scattering more evenly than chance (a Kronecker sequence).
+        number = index % (size_px * fine) % fine + index // (size_px * fine) % fine * fine
+        shift = torch.rand(size_px * size_px, len(STEPS), generator=self.random, dtype=torch.float64)
+        spread = ((shift[pixel[on]] + number[on][:, None] * STEPS) % 1).float()
+        light = self._traced(hit[0][on], hit[1][on], directions[on], spread)
         total.index_add_(0, pixel[on], light)
         cover.index_add_(0, pixel[on], torch.ones(int(on.sum())))
         shown = total / cover.clamp(min=1)[:, None]
@@ -77,7 +83,7 @@ class Tracer:
         u, v = torch.from_numpy(found["u"]), torch.from_numpy(found["v"])
         return torch.from_numpy(found["primID"]).long(), torch.stack([1 - u - v, u, v], -1)
 
-    def _traced(self, face: Tensor, bary: Tensor, ray: Tensor) -> Tensor:
+    def _traced(self, face: Tensor, bary: Tensor, ray: Tensor, spread: Tensor) -> Tensor:
         """Radiance [n, 3] that comes back along rays [n, 3] which meet these faces."""
         total, weight = torch.zeros(len(face), 3), torch.ones(len(face), 3)
         alive = torch.arange(len(face))
@@ -85,7 +91,8 @@ class Tracer:
             point = (self.positions[face] * bary[..., None]).sum(1)
             normal = F.normalize((self.normals[face] * bary[..., None]).sum(1), dim=-1)
             flat = F.normalize(torch.linalg.cross(*(self.positions[face][:, k] - self.positions[face][:, 0] for k in (1, 2))), dim=-1)
-            out, share = self._scattered(-ray, normal, *self.material(point))
+            first = spread if bounce == 0 else torch.rand(len(face), len(STEPS), generator=self.random)
+            out, share = self._scattered(-ray, normal, *self.material(point), first)
             kept = ((out * flat).sum(-1) > 0) & (share.sum(-1) > 0)
             alive, out, point, flat = alive[kept], out[kept], point[kept], flat[kept]
             weight = weight[kept] * share[kept]
@@ -105,7 +112,7 @@ class Tracer:
         return self.panorama[row, (turn % 1 * width).long().clamp(0, width - 1)]
 
     def _scattered(
-        self, eye: Tensor, normal: Tensor, colour: Tensor, roughness: Tensor, metallic: Tensor
+        self, eye: Tensor, normal: Tensor, colour: Tensor, roughness: Tensor, metallic: Tensor, first: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Where light goes on its way back from the eye: unit directions [n, 3] and what is left of it [n, 3]."""
         aside = torch.where(normal[:, :1].abs() < 0.9, torch.tensor([1.0, 0, 0]), torch.tensor([0, 1.0, 0]))
@@ -114,17 +121,17 @@ class Tracer:
         local = (frame @ eye[..., None])[..., 0]
         local[:, 2] = local[:, 2].clamp(min=1e-3)
         local = F.normalize(local, dim=-1)
-        out, share = self._walked(local, colour, roughness.square().clamp(min=1e-4), self._uniform(len(eye)) < metallic)
+        out, share = self._walked(local, colour, roughness.square().clamp(min=1e-4), first[:, 0] < metallic, first)
         return (frame.transpose(1, 2) @ out[..., None])[..., 0], share
 
-    def _walked(self, eye: Tensor, colour: Tensor, alpha: Tensor, metal: Tensor) -> tuple[Tensor, Tensor]:
+    def _walked(self, eye: Tensor, colour: Tensor, alpha: Tensor, metal: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
         """A walk on the microsurface from the eye until light leaves it; local directions, z along the normal."""
         n = len(eye)
         way, share = -eye, torch.ones(n, 3)
         height = torch.full((n,), 1.0)  # the part of the surface that lies below: uniform heights
         result = torch.zeros(n, 3)
         active = torch.arange(n)
-        for _ in range(12):
+        for step in range(12):
             w, a = way[active], alpha[active]
             slope = _lambda(w, a)
             u = self._uniform(len(active))
@@ -137,33 +144,36 @@ class Tracer:
                 return result, share
             safe = torch.where(slope.abs() < 1e-6, torch.full_like(slope, 1e-6), slope)
             height[active] = (height[active] / (1 - u).clamp(min=1e-7) ** (1 / safe)).clamp(1e-6, 1.0)
-            facet = self._visible_normal(-w, a)
+            drawn = first[active] if step == 0 else torch.rand(len(active), len(STEPS), generator=self.random)
+            facet = _visible_normal(-w, a, drawn[:, 1:3])
             cosine = (-w * facet).sum(-1).clamp(0, 1)
             f0 = torch.where(metal[active][:, None], colour[active], torch.full((3,), 0.04))
             fresnel = f0 + (1 - f0) * (1 - cosine[:, None]) ** 5
-            mirrored = metal[active] | (self._uniform(len(active)) < fresnel[:, 0])
+            mirrored = metal[active] | (drawn[:, 3] < fresnel[:, 0])
             share[active] *= torch.where(metal[active][:, None], fresnel, torch.where(mirrored[:, None], 1.0, colour[active]))
             way[active] = F.normalize(w + 2 * cosine[:, None] * facet, dim=-1)
             matt = active[~mirrored]  # through the coat, and out of the matt ground below in any direction
-            result[matt] = self._matt(len(matt))
+            result[matt] = _matt(drawn[~mirrored, 4:6])
             active = active[mirrored]
         share[active] = 0
         return result, share
 
-    def _visible_normal(self, toward: Tensor, alpha: Tensor) -> Tensor:
-        stretched = F.normalize(torch.cat([toward[:, :2] * alpha[:, None], toward[:, 2:]], -1), dim=-1)
-        turn, u = 2 * math.pi * self._uniform(len(toward)), self._uniform(len(toward))
-        z = (1 - u) * (1 + stretched[:, 2]) - stretched[:, 2]
-        ring = (1 - z * z).clamp(min=0).sqrt()
-        half = torch.stack([ring * turn.cos(), ring * turn.sin(), z], -1) + stretched
-        return F.normalize(torch.cat([half[:, :2] * alpha[:, None], half[:, 2:]], -1), dim=-1)
-
-    def _matt(self, count: int) -> Tensor:
-        turn, u = 2 * math.pi * self._uniform(count), self._uniform(count)
-        return torch.stack([u.sqrt() * turn.cos(), u.sqrt() * turn.sin(), (1 - u).sqrt()], -1)
-
     def _uniform(self, count: int) -> Tensor:
         return torch.rand(count, generator=self.random)
+
+
+def _visible_normal(toward: Tensor, alpha: Tensor, drawn: Tensor) -> Tensor:
+    stretched = F.normalize(torch.cat([toward[:, :2] * alpha[:, None], toward[:, 2:]], -1), dim=-1)
+    turn, u = 2 * math.pi * drawn[:, 0], drawn[:, 1]
+    z = (1 - u) * (1 + stretched[:, 2]) - stretched[:, 2]
+    ring = (1 - z * z).clamp(min=0).sqrt()
+    half = torch.stack([ring * turn.cos(), ring * turn.sin(), z], -1) + stretched
+    return F.normalize(torch.cat([half[:, :2] * alpha[:, None], half[:, 2:]], -1), dim=-1)
+
+
+def _matt(drawn: Tensor) -> Tensor:
+    turn, u = 2 * math.pi * drawn[:, 0], drawn[:, 1]
+    return torch.stack([u.sqrt() * turn.cos(), u.sqrt() * turn.sin(), (1 - u).sqrt()], -1)
 
 
 def _lambda(way: Tensor, alpha: Tensor) -> Tensor:
