@@ -108,8 +108,8 @@ def from_panorama(panorama: Tensor | np.ndarray, *, name: str) -> Environment:
     radiance = torch.as_tensor(np.ascontiguousarray(panorama), dtype=torch.float32)
     radiance = torch.nan_to_num(radiance, 0.0, BRIGHTEST, 0.0).clamp(0, BRIGHTEST)
     radiance = F.adaptive_avg_pool2d(radiance.permute(2, 0, 1), (HEIGHT_PX, 2 * HEIGHT_PX))
-    area = torch.sin((torch.arange(HEIGHT_PX) + 0.5) / HEIGHT_PX * math.pi)[:, None]
-    mean = (radiance.mean(0) * area).mean() / area.mean()
+    area = torch.sin((torch.arange(HEIGHT_PX) + 0.5) / HEIGHT_PX * math.pi)
+    mean = (radiance.mean((0, 2)) * area).mean() / area.mean()
     if mean <= 0:
         raise StudioError(f"The environment '{name}' is completely dark.", "Choose another one.")
     return prefiltered(radiance / mean, name=name)
@@ -131,9 +131,10 @@ def _convolved(radiance: Tensor, kernels: list) -> list[Tensor]:
     done here exactly in the frequencies of longitude; kernels are even, hence cosine series.
     """
     _, H, W = radiance.shape
-    polar = (torch.arange(H) + 0.5) / H * math.pi
+    like = {"dtype": radiance.dtype, "device": radiance.device}
+    polar = (torch.arange(H, **like) + 0.5) / H * math.pi
     north = polar[: H // 2]
-    half = torch.arange(W // 2 + 1)
+    half = torch.arange(W // 2 + 1, **like)
     across = torch.cos(half * (2 * math.pi / W))[:, None]
     cosine = torch.outer(north.cos(), polar.cos()).flatten() + torch.outer(north.sin(), polar.sin()).flatten() * across
     series = torch.cos(half[:, None] * half * (2 * math.pi / W)) * torch.where((half == 0) | (half == W // 2), 1.0, 2.0)

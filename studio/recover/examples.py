@@ -24,21 +24,21 @@ PATCHES = torch.tensor(
         (0.80, 0.15, 0.12, 0.25, 0.0),
         (0.02, 0.02, 0.02, 0.12, 0.0),  # black, glossy
         (0.20, 0.55, 0.25, 0.60, 0.0),
-        (1.00, 0.77, 0.34, 0.25, 1.0),  # gold
-        (0.85, 0.85, 0.82, 0.80, 0.0),
+        (0.93, 0.72, 0.33, 0.25, 1.0),  # gold
+        (0.85, 0.85, 0.82, 0.55, 0.0),
         (0.10, 0.18, 0.55, 0.35, 0.0),
-        (0.06, 0.06, 0.07, 0.75, 0.0),  # black, rough
+        (0.06, 0.06, 0.07, 0.65, 0.0),  # black, rough
         (0.92, 0.70, 0.25, 0.45, 0.0),
         (0.77, 0.78, 0.78, 0.40, 1.0),  # steel
         (0.45, 0.28, 0.18, 0.50, 0.0),
         (0.00, 0.00, 0.00, 0.30, 0.0),  # black, between
         (0.62, 0.22, 0.55, 0.20, 0.0),
-        (0.35, 0.65, 0.75, 0.90, 0.0),
+        (0.35, 0.65, 0.75, 0.45, 0.0),
         (0.08, 0.05, 0.04, 0.20, 0.0),  # nearly black, glossy
         (0.95, 0.64, 0.54, 0.55, 1.0),  # copper
         (0.60, 0.60, 0.60, 0.30, 0.0),
-        (0.90, 0.50, 0.15, 0.70, 0.0),
-        (0.12, 0.12, 0.12, 0.90, 0.0),  # dark, rough
+        (0.90, 0.50, 0.15, 0.50, 0.0),
+        (0.12, 0.12, 0.12, 0.60, 0.0),  # dark, rough
     ]
 )
 """The eighteen materials of the sphere, six around in each of three rows."""
@@ -67,7 +67,7 @@ class Example:
         return Texture(names, {name: channel.contiguous() for name, channel in channels.items()})
 
 
-LAMPS = ((-42, 40, 24, 9.0), (70, 15, 20, 5.0), (165, 35, 20, 7.0), (-110, -30, 20, 4.0), (20, -55, 24, 4.0))
+LAMPS = ((-42, 40, 28, 7.0), (70, 15, 24, 4.0), (165, 35, 24, 6.0), (-110, -30, 24, 3.5), (20, -55, 28, 3.5))
 """Azimuth, elevation, half width in degrees, radiance."""
 
 
@@ -79,7 +79,7 @@ def lamps(rows: int = 200) -> Tensor:
     polar = ((torch.arange(rows) + 0.5) / rows * math.pi)[:, None]
     turn = ((torch.arange(2 * rows) + 0.5) / rows - 1) * math.pi
     way = torch.stack([polar.sin() * turn.sin(), polar.cos().expand(rows, 2 * rows), -polar.sin() * turn.cos()], -1)
-    room = torch.full((rows, 2 * rows), 0.15)
+    room = torch.full((rows, 2 * rows), 0.2)
     for azimuth_deg, elevation_deg, half_deg, radiance in LAMPS:
         a, e = math.radians(azimuth_deg), math.radians(elevation_deg)
         centre = torch.tensor([math.cos(e) * math.sin(a), math.sin(e), math.cos(e) * math.cos(a)])

@@ -85,7 +85,8 @@ class Solver:
     def step(self, number: int) -> dict[str, float]:
         """Step `number` (from 0) of the branches."""
         settings = self.settings
-        a, b = rates(settings, number / settings.iterations)
+        self._done = number / settings.iterations
+        a, b = rates(settings, self._done)
         speeds = [a] if settings.joint else [a, b]
         for adam, speed in zip(self.adams, [*speeds, a], strict=False):
             adam.param_groups[0]["lr"] = settings.rate * speed
@@ -194,7 +195,10 @@ class Solver:
         here = places.position[part]
         aside = torch.randn(here.shape, generator=self.random, device=here.device) * JITTER
         there = self.field(here + aside)
-        return (there.flat() - matter.flat()[part]).abs().mean() * self.settings.smooth
+        alike = (there.flat() - matter.flat()[part]).abs().mean() * self.settings.smooth
+        between = matter.metallic * (1 - matter.metallic)
+        late = max(0.0, 2 * self._done - 1)
+        return alike + matter.bend.square().mean() * self.settings.straight + late * self.settings.decided * between.mean()
 
     def _backward(self, losses: list[Tensor], smooth: Tensor) -> dict[str, float]:
         """Gradients into all parameters, each branch's own loss into it alone where losses are separate; their norms."""

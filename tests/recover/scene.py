@@ -19,8 +19,8 @@ from studio.recover.examples import Example, example, lamps
 from tests.recover.truth import Tracer
 
 FILE = Path(__file__).with_name("sphere.npz")
-VIEWS, SIZE_PX, SAMPLES = 16, 56, 576
-EXPOSURE_EV, NOISE = -1.0, 0.004
+VIEWS, SIZE_PX, SAMPLES = 16, 56, 900
+EXPOSURE_EV, NOISE = -1.5, 0.004
 
 
 def panorama() -> Tensor:

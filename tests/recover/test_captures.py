@@ -240,3 +240,26 @@ def test_pictures_that_do_not_fit_are_shown(lopsided: Mesh, rasterizer: Rasteriz
     assert shown.shape == (SIZE_PX, SIZE_PX, 3)
     green, red = (shown == (26, 255, 51)).all(-1).sum(), (shown == (255, 26, 26)).all(-1).sum()
     assert green + red > 20, (green, red)
+
+
+@pytest.mark.parametrize("up", ["Y", "Z"])
+def test_a_usd_turntable_is_read_by_its_time_samples(up: str, folder: Path) -> None:
+    pytest.importorskip("pxr", reason="needs the extra `usd`")
+    from pxr import Gf, Usd, UsdGeom
+
+    own = captures.load(folder)
+    (folder / captures.OWN_FILE).unlink()
+    stage = Usd.Stage.CreateNew(str(folder / "turntable.usda"))
+    UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z if up == "Z" else UsdGeom.Tokens.y)
+    camera = UsdGeom.Camera.Define(stage, "/rig/camera")
+    place = camera.AddTransformOp()
+    turned = np.linalg.inv(captures._frames.Z_UP) if up == "Z" else np.eye(4)
+    for time, view in enumerate(own.cameras, 1):
+        place.Set(Gf.Matrix4d(*(turned @ view.matrix).T.reshape(-1).tolist()), time)
+    camera.CreateHorizontalApertureAttr(20.0)
+    camera.CreateVerticalApertureAttr(20.0)
+    camera.CreateFocalLengthAttr(own.cameras[0].focal[0] * 20.0)
+    stage.GetRootLayer().Save()
+    capture = captures.load(folder)
+    np.testing.assert_allclose(matrices(capture), matrices(own), atol=1e-6)
+    np.testing.assert_allclose([c.focal for c in capture.cameras], [c.focal for c in own.cameras], rtol=1e-5)
