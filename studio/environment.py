@@ -132,9 +132,8 @@ def _convolved(radiance: Tensor, kernels: list) -> list[Tensor]:
     """
     _, H, W = radiance.shape
     like = {"dtype": radiance.dtype, "device": radiance.device}
-    polar = (torch.arange(H, **like) + 0.5) / H * math.pi
+    polar, half = (torch.arange(H, **like) + 0.5) / H * math.pi, torch.arange(W // 2 + 1, **like)
     north = polar[: H // 2]
-    half = torch.arange(W // 2 + 1, **like)
     across = torch.cos(half * (2 * math.pi / W))[:, None]
     cosine = torch.outer(north.cos(), polar.cos()).flatten() + torch.outer(north.sin(), polar.sin()).flatten() * across
     series = torch.cos(half[:, None] * half * (2 * math.pi / W)) * torch.where((half == 0) | (half == W // 2), 1.0, 2.0)

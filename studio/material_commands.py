@@ -196,6 +196,36 @@ def compare_materials(
     return 0
 
 
+def delight(
+    mesh: Annotated[Path, Positional, arg(metavar="MESH")],
+    *,
+    out: Annotated[Path, arg(metavar="X.glb")],
+    atlas: Annotated[int, _option("PX")] = 1024,
+) -> int:
+    """Take light that is baked into a mesh's base colour out of it. Approximate: it rests on assumptions, which it tells.
+
+    Args:
+        mesh: A GLB, glTF or OBJ with a base colour map.
+        out: The mesh with the base colour freed of light; the light is written beside it as EXR.
+        atlas: Side of the texture that is split.
+    """
+    from studio.console import ProgressLine
+    from studio.recover.delight import delighted
+
+    line = ProgressLine()
+    steps = delighted(mesh, out, atlas_px=atlas)
+    try:
+        while True:
+            line.show(next(steps))
+    except StopIteration as end:
+        written = end.value
+    finally:
+        line.close()
+    for path in written:
+        print(path)
+    return 0
+
+
 def _number(text: str, what: str) -> float:
     try:
         return float(text)
@@ -203,5 +233,5 @@ def _number(text: str, what: str) -> float:
         raise StudioError(f"{what}: '{text}' is no number.", "Give a number of stops, such as -1.") from None
 
 
-COMMANDS = {"recover": recover, "capture": capture, "unpack": unpack, "compare-materials": compare_materials}
+COMMANDS = {"recover": recover, "capture": capture, "unpack": unpack, "compare-materials": compare_materials, "delight": delight}
 """By what a user types."""

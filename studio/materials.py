@@ -176,20 +176,21 @@ def _checked(task: Task, given: _Given, rasterizer: Rasterizer, show: Callable[[
 def _report(
     task: Task, given: _Given, found: Recovered, truth: Texture | None, rasterizer: Rasterizer, seconds: float
 ) -> dict[str, Any]:
+    atlas = build_atlas(given.mesh, task.settings.atlas_px)
     report: dict[str, Any] = {
         "settings": asdict(task.settings),
         "views": len(given.capture),
         "light": "learned" if found.radiance is not None else given.light.name if given.light else None,
         "psnr": found.psnr,
-        "seen": float((found.seen & build_atlas(given.mesh, task.settings.atlas_px).valid).sum()),
+        "seen": float((found.seen & atlas.valid).sum() / atlas.valid.sum().clamp(min=1)),
         "seconds": seconds,
         "device": str(rasterizer.device),
     }
-    atlas = build_atlas(given.mesh, task.settings.atlas_px)
-    report["seen"] /= float(atlas.valid.sum().clamp(min=1))
     if truth is not None:
         report["error"] = errors(found.texture, truth, atlas.valid & found.seen)
-        report["held_out_psnr"] = held_out_psnr(given.mesh, atlas.to(rasterizer.device), found.texture.to(rasterizer.device), truth.to(rasterizer.device), rasterizer)
+        report["held_out_psnr"] = held_out_psnr(
+            given.mesh, atlas.to(rasterizer.device), found.texture.to(rasterizer.device), truth.to(rasterizer.device), rasterizer
+        )
         if found.radiance is not None:
             reference = environment.from_panorama(lamps(), name="lamps")
             angle_deg, correlation = alignment(found.light, reference)

@@ -1,7 +1,7 @@
 """Captures: pictures of one object with known cameras, as material recovery takes them.
 
 A set is a folder, or one file in it: the studio's own `capture.json`, NeRF's `transforms.json`, LLFF's `poses_bounds.npy`, or a
-USD stage with cameras (through the extra `usd`). Where the object is, is said by the pictures' alpha, by mask files, or not at all.
+USD stage with cameras (through the extra `usd`). Alpha or mask files say where the object is; there may be neither.
 """
 
 from __future__ import annotations
@@ -127,7 +127,9 @@ def _read(path: Path) -> Frames:
         problem = f"'{path}' holds no cameras."
         remedy = "Put a transforms.json (NeRF), poses_bounds.npy (LLFF), a USD file or the studio's capture.json into it."
         raise StudioError(problem, remedy)
-    raise StudioError(f"'{path.name}' is no file of cameras.", "Give a transforms.json, poses_bounds.npy, capture.json or USD file.")
+    raise StudioError(
+        f"'{path.name}' is no file of cameras.", "Give a transforms.json, poses_bounds.npy, capture.json or USD file."
+    )
 
 
 def _camera(frame: Frame, picture: _pictures.Picture, side: int) -> Pinhole:
@@ -143,7 +145,9 @@ def _without_empty(capture: Capture) -> Capture:
         return capture
     shown = (capture.alpha > 127).flatten(1).any(1)
     if not shown.any():
-        raise StudioError("All masks are black: no picture shows the object.", "White in a mask is the object; check the mask files.")
+        raise StudioError(
+            "All masks are black: no picture shows the object.", "White in a mask is the object; check the mask files."
+        )
     if shown.all():
         return capture
     black = [name for name, seen in zip(capture.names, shown.tolist(), strict=True) if not seen]

@@ -40,7 +40,9 @@ def read(path: Path) -> Frames:
     if not shots:
         raise StudioError(f"'{path.name}' has no cameras.", "Export the stage with its cameras.")
     if len(pictures) != len(shots):
-        problem = f"'{path.name}' has {len(shots)} cameras (each time sample counts), but there are {len(pictures)} pictures beside it."
+        problem = (
+            f"'{path.name}' has {len(shots)} cameras (each time sample counts), but there are {len(pictures)} pictures beside it."
+        )
         raise StudioError(problem, "Keep exactly the pictures that these cameras took.")
     return Frames(tuple(_frame(picture, T, lens) for picture, (T, lens) in zip(pictures, shots, strict=True)))
 

@@ -96,7 +96,7 @@ def silhouette(mesh: Mesh, camera: Pinhole, rasterizer: Rasterizer, size_px: int
 
 
 def overlay(mesh: Mesh, capture: Capture, view: int, rasterizer: Rasterizer) -> np.ndarray:
-    """A picture [n, n, 3] uint8 dimmed, with the mesh's outline in green, the mask's in red, and both where they agree in white."""
+    """A picture [n, n, 3] uint8 dimmed, with the mesh's outline in green, the mask's in red, and white where they agree."""
     size = capture.size_px
     shown = capture.rgb[view].float() / 255 * 0.6
     mesh_edge = _edge(silhouette(mesh, capture.cameras[view], rasterizer, size))

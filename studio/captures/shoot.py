@@ -52,9 +52,7 @@ class Studio:
 
         Supersampled pictures average what textures hold; normals too.
         """
-        fragments = self.rasterizer.rasterize(
-            self.mesh, cast("Sequence[Camera]", [camera]), size_px, supersample=supersample
-        )
+        fragments = self.rasterizer.rasterize(self.mesh, cast("Sequence[Camera]", [camera]), size_px, supersample=supersample)
         taps = Taps(fragments, self.atlas)
         visible = None
         if self.open is not None:

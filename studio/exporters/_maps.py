@@ -48,7 +48,11 @@ def changed(asset: Asset, *, unwrapped: bool, size_px: int = 0) -> list[Maps]:
     def differs(name: str, s: int) -> bool:
         if name not in names or name not in texture.channels:
             return False
-        return unwrapped or name not in own.channels or not np.array_equal(pixels(texture.channels[name][s]), pixels(own.channels[name][s]))
+        return (
+            unwrapped
+            or name not in own.channels
+            or not np.array_equal(pixels(texture.channels[name][s]), pixels(own.channels[name][s]))
+        )
 
     result = []
     for s in range(len(texture.names)):

@@ -1,12 +1,13 @@
 """Material recovery: pictures of a known mesh → its base colour, normal, roughness, metallic and occlusion, and the light.
 
-*Separate and Specialize* on the lines of nvdiffrec (Munkberg et al. 2022, Extracting triangular 3D models, materials, and lighting
-from images), with the mesh, its UVs and the cameras locked: what pictures show is drawn once, and learning is pure shading by the
-viewport's split sum. Two branches over hash grids learn colour and normal, and roughness and metallic, on schedules of their own;
-then the texels themselves take over.
+*Separate and Specialize* on the lines of nvdiffrec (Munkberg et al. 2022, Extracting triangular 3D models, materials, and
+lighting from images), with the mesh, its UVs and the cameras locked: what pictures show is drawn once, and learning is pure
+shading by the viewport's split sum. Two branches over hash grids learn colour and normal, and roughness and metallic, on
+schedules of their own; then the texels themselves take over.
 
-What pictures cannot tell: a dielectric of albedo 0 and a metal of albedo 0.04 look exactly alike, so the metallic of black surface
-is a guess (the low start says dielectric); and a light that is not known is found up to a factor that base colour takes up.
+What pictures cannot tell: a dielectric of albedo 0 and a metal of albedo 0.04 look exactly alike, so the metallic of black
+surface is a guess (the low start says dielectric); and a light that is not known is found up to a factor, which base colour
+takes up.
 """
 
 from __future__ import annotations
@@ -139,12 +140,8 @@ def recover(
     return Recovered(texture.to("cpu"), seen.cpu(), light.to("cpu"), radiance, psnr)
 
 
-def _gathered(
-    mesh: Mesh, capture: Capture, chosen: Settings, rasterizer: Rasterizer
-) -> Generator[Progress, None, GBuffer]:
-    steps = gather(
-        mesh, capture.placed(mesh.T_work_source), rasterizer, ssaa=chosen.ssaa, background=chosen.background
-    )
+def _gathered(mesh: Mesh, capture: Capture, chosen: Settings, rasterizer: Rasterizer) -> Generator[Progress, None, GBuffer]:
+    steps = gather(mesh, capture.placed(mesh.T_work_source), rasterizer, ssaa=chosen.ssaa, background=chosen.background)
     while True:
         try:
             yield Progress("drawing views", next(steps), len(capture))

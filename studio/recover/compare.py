@@ -105,7 +105,11 @@ def _same_layout(a: Mesh, b: Mesh) -> bool:
     if a.corner_uv is None or b.corner_uv is None or a.corner_uv.shape != b.corner_uv.shape:
         return False
     sets = len(a.sets) == len(b.sets) and np.array_equal(a.face_set, b.face_set)
-    return sets and np.allclose(a.corner_uv, b.corner_uv, atol=1e-6) and np.allclose(a.vertices[a.faces], b.vertices[b.faces], atol=1e-4)
+    return (
+        sets
+        and np.allclose(a.corner_uv, b.corner_uv, atol=1e-6)
+        and np.allclose(a.vertices[a.faces], b.vertices[b.faces], atol=1e-4)
+    )
 
 
 def _drawn(mesh: Mesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from studio.errors import MeshError
+from studio.errors import MeshError, OutputError
 from studio.progress import Progress
 from studio.recover.openness import openness
 from studio.surface.atlas import Atlas, build_atlas
@@ -71,6 +72,35 @@ def delight(mesh: Mesh, texture: Texture) -> Generator[Progress, None, Split]:
     shape = (atlas.sets, atlas.size_px, atlas.size_px, 3)
     albedo = srgb_from_linear((colour / lit).clamp(0, 1)).reshape(shape).movedim(-1, 1)
     return Split(texture.with_channel("base_color", atlas.dilated(albedo).contiguous()), light)
+
+
+def delighted(mesh: Path, out: Path, *, atlas_px: int) -> Generator[Progress, None, list[Path]]:
+    """Split the base colour of a mesh file into a GLB, and the light's irradiance beside it; the files written.
+
+    Raises StudioError for a mesh without UVs, an output that is no GLB, and a place that cannot be written.
+    """
+    from studio import exporters
+    from studio.exporters._source import spare
+    from studio.recover.output import write_light
+    from studio.surface.mesh import load
+
+    if out.suffix.lower() != ".glb":
+        raise OutputError(f"'{out.name}' is no GLB.", "Give --out a name that ends in .glb.")
+    read = load(mesh)
+    spare(read, [out])
+    found = yield from delight(read, Texture.from_mesh(read, atlas_px))
+    receipt = {"delighted": {"approximate": True, "assumes": list(PRIORS)}}
+    asset = exporters.Asset(mesh=read, texture=found.texture, receipt=receipt)
+    light = write_light(panorama(found.light), out.with_name(f"{out.stem}_irradiance.exr"))
+    return [light, *exporters.SOCKET.make("glb").write(asset, out)]
+
+
+def panorama(light: Tensor, rows: int = 32) -> Tensor:
+    """[3, rows, 2·rows] the irradiance by direction, as panoramas lie (`studio.environment`)."""
+    polar = ((torch.arange(rows) + 0.5) / rows * math.pi)[:, None]
+    turn = ((torch.arange(2 * rows) + 0.5) / rows - 1) * math.pi
+    way = torch.stack([polar.sin() * turn.sin(), polar.cos().expand(rows, 2 * rows), -polar.sin() * turn.cos()], -1)
+    return _lit(light, way.reshape(-1, 3)).reshape(rows, 2 * rows, 3).movedim(-1, 0)
 
 
 def _texels(atlas: Atlas) -> Tensor:

@@ -140,7 +140,9 @@ def _banded(numbers: tuple[int, ...], bands: int, axis: int) -> Callable[[Tensor
     def rows(points: Tensor) -> Tensor:
         band = ((points[:, axis] + 0.9) / 1.8 * bands).long().clamp(0, bands - 1) % len(numbers)
         found = PATCHES.to(points.device)[torch.tensor(numbers, device=points.device)[band]].clone()
-        mottle = (torch.sin(points * 23).prod(-1, keepdim=True) + torch.sin(points[:, [1, 2, 0]] * 41 + 1).prod(-1, keepdim=True)) / 2
+        mottle = (
+            torch.sin(points * 23).prod(-1, keepdim=True) + torch.sin(points[:, [1, 2, 0]] * 41 + 1).prod(-1, keepdim=True)
+        ) / 2
         found[:, :3] = (found[:, :3] * (1 + 0.15 * mottle)).clamp(0, 1)
         found[:, 3:4] = (found[:, 3:4] + 0.06 * mottle).clamp(0.08, 1)
         return found

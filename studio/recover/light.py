@@ -56,7 +56,9 @@ def alignment(found: Environment, reference: Environment, *, count: int = 600) -
         return values @ F.normalize(wanted - wanted.mean(), dim=0)
 
     generator = torch.Generator().manual_seed(0)
-    best = torch.cat([torch.eye(3)[None], _turns(torch.randn(600, 3, generator=generator), torch.rand(600, generator=generator) * 180)])
+    best = torch.cat(
+        [torch.eye(3)[None], _turns(torch.randn(600, 3, generator=generator), torch.rand(600, generator=generator) * 180)]
+    )
     scores = match(best)
     top = best[scores.argmax()]
     for spread in (20.0, 8.0, 3.0, 1.0):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,9 +73,7 @@ def unpack(mesh: Mesh, folder: Path) -> list[Path]:
 
 
 def _only(mesh: Mesh, material: Material) -> Mesh:
-    from dataclasses import replace
-
-    return replace(mesh, sets=(material,))
+        return replace(mesh, sets=(material,))
 
 
 def _side(material: Material) -> int:
@@ -91,10 +88,3 @@ def _starts(names: tuple[str, ...]) -> list[str]:
     plain = ["".join(c if c.isalnum() or c in "-_" else "_" for c in name) for name in names]
     return [f"{name}_" if plain.count(name) == 1 else f"{name}_{i}_" for i, name in enumerate(plain, 1)]
 
-
-def summary(found: Recovered, errors: Mapping[str, float]) -> dict[str, Any]:
-    """The numbers of a recovery, for its report."""
-    base = {"psnr": found.psnr, "seen": float(found.seen.float().mean())}
-    if errors:
-        base["error"] = dict(errors)
-    return json.loads(json.dumps(base))

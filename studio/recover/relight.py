@@ -32,7 +32,7 @@ def pictures(
     rasterizer: Rasterizer,
     light: str,
     *,
-    size_px: int = 192,
+    size_px: int = 96,
     cameras: Sequence[Camera] = VIEWS,
     open_: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -58,9 +58,7 @@ def held_out_psnr(
     """
     total, count = 0.0, 0
     for light in lights:
-        (ours, seen), (theirs, _) = (
-            pictures(mesh, atlas, texture, rasterizer, light, open_=open_) for texture in (found, truth)
-        )
+        (ours, seen), (theirs, _) = (pictures(mesh, atlas, texture, rasterizer, light, open_=open_) for texture in (found, truth))
         away = ((ours - theirs).square() * seen).sum()
         total, count = total + float(away), count + 3 * int(seen.sum())
     return -10 * math.log10(max(total / max(count, 1), 1e-12))

@@ -59,7 +59,7 @@ each felt by its own branch only. `joint`: one network and one loss, as plain nv
 
 
 def settings(preset: str = "split", values: Mapping[str, Any] | None = None) -> Settings:
-    """A preset with `values` over it, checked. Raises StudioError for an unknown preset or setting and for values out of range."""
+    """A preset with `values` over it. Raises StudioError for an unknown preset or setting, and values out of range."""
     if preset not in PRESETS:
         raise unknown("preset of recovery", preset, PRESETS)
     return Settings(**checked(Settings, {**PRESETS[preset], **(values or {})}, what="recovery"))

@@ -1,4 +1,4 @@
-"""Places, what they are made of, and light → what a picture shows of them. The split sum of `studio.shade`, differentiable in all."""
+"""Places, what they are made of, and light → what a picture shows: the split sum of `studio.shade`, differentiable in all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sphere of eighteen materials as the path tracer sees it: `python -m tests.recover.scene [VIEWS SIZE SAMPLES]` makes the file.
+"""The sphere of eighteen materials as the path tracer sees it; `python -m tests.recover.scene [VIEWS SIZE SAMPLES]` makes it.
 
 Tracing takes minutes, so the pictures are kept; a test traces some of them again.
 """
@@ -34,11 +34,15 @@ def tracer(scene: Example, seed: int = 0) -> Tracer:
     return Tracer(scene.mesh, scene.material, panorama(), seed)
 
 
-def photographs(scene: Example, views: int, size_px: int, samples: int, *, seed: int = 0) -> Tensor:
-    """Pictures [V, 4, n, n] uint8 by the second path, from the cameras of `studio capture`."""
+def photographs(
+    scene: Example, views: int, size_px: int, samples: int, *, seed: int = 0, only: tuple[int, ...] | None = None
+) -> Tensor:
+    """Pictures [V, 4, n, n] uint8 by the second path, from the cameras of `studio capture`; `only` some of these."""
     path = tracer(scene, seed)
     options = {"exposure_ev": EXPOSURE_EV, "noise": NOISE}
-    return torch.stack([path.photograph(c, size_px, samples, **options) for c in around(views)]).permute(0, 3, 1, 2)
+    cameras = around(views)
+    chosen = cameras if only is None else [cameras[v] for v in only]
+    return torch.stack([path.photograph(c, size_px, samples, **options) for c in chosen]).permute(0, 3, 1, 2)
 
 
 def kept() -> Capture:

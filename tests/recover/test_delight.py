@@ -25,7 +25,11 @@ def baked(mesh: Mesh, light: str) -> tuple[Texture, Texture, torch.Tensor]:
     irradiance = environment.load(light).irradiance(atlas.normal.reshape(-1, 3)).reshape(atlas.sets, SIZE_PX, SIZE_PX, 3)
     lit = linear_from_srgb(true) * irradiance.movedim(-1, 1) * openness(mesh).over(atlas)
     texture = Texture.flat(mesh, SIZE_PX)
-    return texture.with_channel("base_color", true), texture.with_channel("base_color", srgb_from_linear(lit.clamp(0, 1))), atlas.valid
+    return (
+        texture.with_channel("base_color", true),
+        texture.with_channel("base_color", srgb_from_linear(lit.clamp(0, 1))),
+        atlas.valid,
+    )
 
 
 def split(mesh: Mesh, texture: Texture) -> tuple[list[Progress], Split]:

@@ -112,7 +112,10 @@ def test_the_same_materials_differ_by_nothing_and_others_by_what_was_changed(tmp
 def test_other_uvs_are_compared_on_the_surface(tmp_path: Path) -> None:
     truth = load(painted(tmp_path, "a"))
     other = truth.with_uv(truth.corner_uv[:, :, ::-1].copy(), "turned")  # type: ignore[index]
-    turned = [None if m is None else np.ascontiguousarray(m.swapaxes(0, 1)) for m in (truth.sets[0].base_color, truth.sets[0].metallic_roughness)]
+    turned = [
+        None if m is None else np.ascontiguousarray(m.swapaxes(0, 1))
+        for m in (truth.sets[0].base_color, truth.sets[0].metallic_roughness)
+    ]
     from dataclasses import replace
 
     other = replace(other, sets=(replace(truth.sets[0], base_color=turned[0], metallic_roughness=turned[1]),))
@@ -169,7 +172,9 @@ def test_capture_then_recover_then_unpack_then_compare(tmp_path: Path, capsys: p
         unpacked, own = (np.asarray(Image.open(folder / f"{name}.png")) for folder in (tmp_path / "maps", out))
         np.testing.assert_array_equal(unpacked, own)
     capsys.readouterr()
-    assert main(["compare-materials", str(mesh), str(out / "ball.glb"), "--atlas", "64", "--report", str(tmp_path / "r.json")]) == 0
+    assert (
+        main(["compare-materials", str(mesh), str(out / "ball.glb"), "--atlas", "64", "--report", str(tmp_path / "r.json")]) == 0
+    )
     said = json.loads(capsys.readouterr().out)
     assert said["compared"] == "texels" and said == json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
 

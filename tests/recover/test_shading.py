@@ -184,7 +184,11 @@ def test_the_field_becomes_texels_that_say_the_same() -> None:
     with torch.no_grad():
         direct, (fetched, moved) = field(places.position), texels(places)
     assert moved.abs().max() == 0
-    for a, b in ((direct.base_color, fetched.base_color), (direct.roughness, fetched.roughness), (direct.metallic, fetched.metallic)):
+    for a, b in (
+        (direct.base_color, fetched.base_color),
+        (direct.roughness, fetched.roughness),
+        (direct.metallic, fetched.metallic),
+    ):
         assert (a - b).abs().mean() < 0.02
     assert direct.open is not None and fetched.open is not None and (direct.open - fetched.open).abs().mean() < 0.02
     # Bends are laid into the tangent frame; a field that turns within a texel cannot be followed.
@@ -209,7 +213,9 @@ def test_the_papers_losses_reach_their_own_branch_alone() -> None:
     _, _, _, buffer = drawn()
 
     def gradients(loss: str) -> list[list[Tensor]]:
-        solver = Solver(Scene(buffer, None, light(), 0.5), settings("paper", {"loss": loss, "levels": 2, "smooth": 0.0, "batch_px": 500}))
+        solver = Solver(
+            Scene(buffer, None, light(), 0.5), settings("paper", {"loss": loss, "levels": 2, "smooth": 0.0, "batch_px": 500})
+        )
         for adam in solver.adams:
             adam.step = lambda: None  # type: ignore[method-assign]
         solver.step(100)

@@ -2,7 +2,7 @@
 
 Light is traced, not prefiltered: rays through pixels (Embree finds what they meet), GGX microsurfaces as random walks on the
 microsurface itself (Heitz et al. 2016, Multiple-scattering microfacet BSDFs with the Smith model), visible normals by spherical
-caps (Dupuy and Benyoub 2023), paths that meet the mesh again, the panorama as it is, at its own resolution. Then noise, and 8 bits.
+caps (Dupuy and Benyoub 2023), paths that meet the mesh again, the panorama at its own resolution. Then noise, and 8 bits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from studio.surface.mesh import Mesh
 
 Material = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 """Surface points [n, 3] in work space → linear base colour [n, 3], roughness [n], metallic [n]."""
-STEPS = torch.tensor([1.1127756842787055** -(k + 1.0) for k in range(6)], dtype=torch.float64)
+STEPS = torch.tensor([1.1127756842787055 ** -(k + 1.0) for k in range(6)], dtype=torch.float64)
 """Of the sequence: powers of the root of x⁷ = x + 1, whose multiples fill six dimensions evenly."""
 BOUNCES = 3
 """Times a path may meet the mesh."""
@@ -90,7 +90,9 @@ class Tracer:
         for bounce in range(BOUNCES):
             point = (self.positions[face] * bary[..., None]).sum(1)
             normal = F.normalize((self.normals[face] * bary[..., None]).sum(1), dim=-1)
-            flat = F.normalize(torch.linalg.cross(*(self.positions[face][:, k] - self.positions[face][:, 0] for k in (1, 2))), dim=-1)
+            flat = F.normalize(
+                torch.linalg.cross(*(self.positions[face][:, k] - self.positions[face][:, 0] for k in (1, 2))), dim=-1
+            )
             first = spread if bounce == 0 else torch.rand(len(face), len(STEPS), generator=self.random)
             out, share = self._scattered(-ray, normal, *self.material(point), first)
             kept = ((out * flat).sum(-1) > 0) & (share.sum(-1) > 0)
