@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -204,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(arguments) < 2 and not (arguments and (arguments[0] in commands or arguments[0].startswith("-"))):
             from studio.gui import open_window
 
-            open_window(_file(arguments[0]) if arguments else None)
+            open_window(_file(arguments[0], commands) if arguments else None)
         about = "Patina Studio textures 3D meshes from a prompt, with rewards that tune the model while it paints."
         return tyro.extras.subcommand_cli_from_dict(commands, prog="studio", description=about, args=arguments)
     except StudioError as error:
@@ -214,12 +214,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _file(name: str) -> Path:
+def _file(name: str, known: Iterable[str]) -> Path:
     """What a window is asked to open. Raises StudioError when it is neither a file nor a command."""
     path = Path(name)
     if not path.exists():
         problem = f"'{name}' is neither a file nor a command."
-        raise StudioError(problem, "Give a mesh or a project to open, or one of: bake, demo, doctor, plugs.")
+        raise StudioError(problem, f"Give a mesh or a project to open, or one of: {', '.join(known)}.")
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,17 +64,13 @@ def unpack(mesh: Mesh, folder: Path) -> list[Path]:
     """The maps of every material of a mesh as separate PNGs, at the size they have in its file; factors are multiplied in."""
     written = []
     for start, material in zip(_starts(tuple(m.name for m in mesh.sets)), mesh.sets, strict=True):
-        texture = Texture.from_mesh(_only(mesh, material), _side(material))
+        texture = Texture.from_mesh(replace(mesh, sets=(material,)), _side(material))
         planes = {name: pixels(channel[0]) for name, channel in texture.channels.items()}
         contents = {folder / f"{start}{name}.png": png(p[..., 0] if p.shape[-1] == 1 else p) for name, p in planes.items()}
         if material.metallic_roughness is not None:
             contents[folder / f"{start}occlusion.png"] = png(material.metallic_roughness[..., 0])
         written += files.write_together(contents)
     return written
-
-
-def _only(mesh: Mesh, material: Material) -> Mesh:
-        return replace(mesh, sets=(material,))
 
 
 def _side(material: Material) -> int:
@@ -87,4 +84,3 @@ def _starts(names: tuple[str, ...]) -> list[str]:
         return [""]
     plain = ["".join(c if c.isalnum() or c in "-_" else "_" for c in name) for name in names]
     return [f"{name}_" if plain.count(name) == 1 else f"{name}_{i}_" for i, name in enumerate(plain, 1)]
-

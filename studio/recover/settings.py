@@ -41,7 +41,7 @@ class Settings:
     metallic_start: float = knob(0.05, "What all of the surface is taken for at first: 0 no metal, 1 metal.", low=0.01, high=0.99)
     rate: float = knob(0.03, "Learning rate of the branches.", low=1e-5, high=0.5)
     fine_rate: float = knob(0.004, "How far a texel may move in one step.", low=1e-5, high=0.5)
-    smooth: float = knob(0.1, "How strongly neighbouring places are kept alike.", low=0.0, high=10.0)
+    smooth: float = knob(0.2, "How strongly neighbouring places are kept alike.", low=0.0, high=10.0)
     straight: float = knob(0.1, "How strongly normals are kept as the mesh has them.", low=0.0, high=10.0)
     decided: float = knob(0.02, "How strongly surface is either metal or not, in the second half.", low=0.0, high=10.0)
     light_px: int = knob(64, "Rows of the light that is learned where none is known.", choices=(16, 32, 64, 128), unit="px")
@@ -51,11 +51,14 @@ class Settings:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "split": {},
-    "paper": {"loss": "separate"},
-    "joint": {"joint": True, "schedule": False, "loss": "log_l1", "metallic_start": 0.5},
+    "paper": {"loss": "separate", "decided": 0.0},
+    "joint": {
+        **{"joint": True, "schedule": False, "loss": "log_l1", "metallic_start": 0.5},
+        **{"smooth": 0.03, "straight": 0.0, "decided": 0.0},
+    },
 }
-"""`split`: two branches, schedules, a low metallic start and one robust loss. `paper`: the losses of Separate and Specialize,
-each felt by its own branch only. `joint`: one network and one loss, as plain nvdiffrec."""
+"""`split`: two branches, schedules, a low metallic start, one robust loss, and priors on what materials are like. `paper`: the
+losses of Separate and Specialize, each felt by its own branch only. `joint`: one network and one loss, as plain nvdiffrec."""
 
 
 def settings(preset: str = "split", values: Mapping[str, Any] | None = None) -> Settings:

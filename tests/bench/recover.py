@@ -4,9 +4,10 @@
 
 For every example, preset and seed under a known light, and for `split` under an unknown one: per-channel errors on the texels
 seen, the PSNR under lights not seen before, seconds. A run *fails* where the roughness error exceeds FAIL_ROUGHNESS or the
-metallic error FAIL_METALLIC. Pictures come from the studio's own shading ("own") and from the path tracer of the tests ("traced"), which
-shares no code with it; only the second says how recovery does on pictures of the world. `--levels` sweeps the grids instead, and
-`--speed` times one set of 50 views of 512² on a 1024² atlas. Tables go to DIR/recover.md, all numbers to DIR/recover.json.
+metallic error FAIL_METALLIC. Pictures come from the studio's own shading ("own") and from the path tracer of the tests
+("traced"), which shares no code with it; only the second says how recovery does on pictures of the world. `--levels` sweeps the
+grids instead, and `--speed` times one set of 50 views of 512² on a 1024² atlas. Tables go to DIR/recover.md, all numbers to
+DIR/recover.json.
 """
 
 from __future__ import annotations

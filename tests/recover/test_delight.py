@@ -41,7 +41,7 @@ def split(mesh: Mesh, texture: Texture) -> tuple[list[Progress], Split]:
             return told, end.value
 
 
-@pytest.mark.parametrize("name", ["vase", "robot", "mug"])
+@pytest.mark.parametrize("name", ["vase", *(pytest.param(name, marks=pytest.mark.long) for name in ("robot", "mug"))])
 def test_most_of_the_baked_light_is_taken_out(name: str) -> None:
     mesh = load(resources.sample(name))
     true, lit, valid = baked(mesh, "softbox")
