@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,6 @@ from studio.models import models
 
 if TYPE_CHECKING:
     from studio.config import Config
-    from studio.doctor import Row
     from studio.job import Outcome, Outputs
     from studio.plug import Socket
     from studio.surface.mesh import Mesh
@@ -173,12 +172,13 @@ def doctor(mesh: Annotated[Path | None, Positional, _option("MESH")] = None) -> 
     Args:
         mesh: A mesh to examine as well.
     """
+    from studio.console import table
     from studio.doctor import examine, examine_mesh
 
-    _table(examine())
+    table(examine())
     if mesh is not None:
         print(f"\n{mesh}")
-        _table(examine_mesh(mesh))
+        table(examine_mesh(mesh))
     return 0
 
 
@@ -198,29 +198,32 @@ def plugs() -> int:
     """List what can be chosen: generators, trainers, rewards, critics, renderers, exporters, presets and sample meshes."""
     from studio import critics, exporters, generators, renderers, resources, rewards, trainers
     from studio.config import preset, preset_names
+    from studio.console import listed
 
     for folder in (generators, trainers, rewards, critics, renderers, exporters):
         socket: Socket[Any] = folder.SOCKET
-        _listed(f"{socket.kind}s", {name: _described(socket, name) for name in socket.names()})
-    _listed("presets", {name: preset(name).get("description", "") for name in preset_names()})
-    _listed("sample meshes", {name: str(resources.sample(name)) for name in resources.sample_names()})
+        listed(f"{socket.kind}s", {name: _described(socket, name) for name in socket.names()})
+    listed("presets", {name: preset(name).get("description", "") for name in preset_names()})
+    listed("sample meshes", {name: str(resources.sample(name)) for name in resources.sample_names()})
     return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code. A user's mistake becomes two sentences and exit code 2."""
+    from studio import material_commands as materials
     from studio.console import say, survive_any_encoding
 
     survive_any_encoding()
     # Read when torch is loaded. Threads that spin at barriers are many times slower as soon as any other program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    commands = {"bake": bake, "demo": demo, "confirm": confirm, "models": models, "doctor": doctor, "plugs": plugs}
+    own = {"bake": bake, "demo": demo, "confirm": confirm, "models": models, "doctor": doctor, "plugs": plugs}
+    commands = {**own, **materials.COMMANDS}
     try:
         if len(arguments) < 2 and not (arguments and (arguments[0] in commands or arguments[0].startswith("-"))):
             from studio.gui import open_window
 
-            open_window(_file(arguments[0]) if arguments else None)
+            open_window(_file(arguments[0], commands) if arguments else None)
         about = "Patina Studio textures 3D meshes from a prompt, with rewards that tune the model while it paints."
         return tyro.extras.subcommand_cli_from_dict(commands, prog="studio", description=about, args=arguments)
     except StudioError as error:
@@ -230,12 +233,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _file(name: str) -> Path:
+def _file(name: str, known: Iterable[str]) -> Path:
     """What a window is asked to open. Raises StudioError when it is neither a file nor a command."""
     path = Path(name)
     if not path.exists():
         problem = f"'{name}' is neither a file nor a command."
-        raise StudioError(problem, "Give a mesh or a project to open, or one of: bake, confirm, demo, doctor, models, plugs.")
+        raise StudioError(problem, f"Give a mesh or a project to open, or one of: {', '.join(known)}.")
     return path
 
 
@@ -274,21 +277,6 @@ def _stopped(outcome: Outcome, number: int | None) -> int:
     else:
         print("Stopped before there was anything to save.", file=sys.stderr)
     return 128 + (number or 0)
-
-
-def _table(rows: Sequence[Row]) -> None:
-    width = max(len(row.label) for row in rows)
-    for row in rows:
-        print(f"{'!' if row.bad else ' '} {row.label:<{width}}  {row.value}")
-        if row.cure:
-            print(f"  {'':<{width}}  -> {row.cure}")
-
-
-def _listed(title: str, entries: dict[str, str]) -> None:
-    width = max(map(len, entries), default=0)
-    print(title)
-    for name, text in entries.items():
-        print(f"  {name:<{width}}  {text}")
 
 
 def _described(socket: Socket[Any], name: str) -> str:

@@ -7,14 +7,17 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from studio import consent
 from studio.errors import StudioError
 from studio.progress import Progress
+
+if TYPE_CHECKING:
+    from studio.doctor import Row
 
 QUIET_S = 5.0
 """Where lines cannot be overwritten (a file, a pipe), one is printed per stage and this often."""
@@ -153,3 +156,20 @@ def confirmed(file: Path, *, asked: bool) -> bool:
     consent.confirm(file, consent.digest(data))
     print("Confirmed. Any change to the file has to be confirmed again.")
     return True
+
+
+def table(rows: Sequence[Row]) -> None:
+    """Print the doctor's rows, with cures for the bad ones."""
+    width = max(len(row.label) for row in rows)
+    for row in rows:
+        print(f"{'!' if row.bad else ' '} {row.label:<{width}}  {row.value}")
+        if row.cure:
+            print(f"  {'':<{width}}  -> {row.cure}")
+
+
+def listed(title: str, entries: dict[str, str]) -> None:
+    """Print named things under a title."""
+    width = max(map(len, entries), default=0)
+    print(title)
+    for name, text in entries.items():
+        print(f"  {name:<{width}}  {text}")

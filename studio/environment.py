@@ -64,7 +64,7 @@ class Environment:
     def _sampled(self, maps: Tensor, direction: Tensor, level: Tensor) -> Tensor:
         """Bilinear in a level, linear between two; levels lie below each other in one picture, which every device can sample."""
         levels, rows, columns = maps.shape[2:]
-        x, y, z = direction.unbind(-1)
+        x, y, z = torch.where(direction[:, 1:2].abs() < 1 - 1e-6, direction, direction.detach()).unbind(-1)  # poles: no slope
         turns = torch.atan2(x, -z) / (2 * math.pi) + 0.5 + self.azimuth_deg / 360
         column = turns % 1 * (columns - 2) + 1
         row = (torch.acos(y.clamp(-1, 1)) / math.pi * rows).clamp(0.5, rows - 0.5)
@@ -108,11 +108,15 @@ def from_panorama(panorama: Tensor | np.ndarray, *, name: str) -> Environment:
     radiance = torch.as_tensor(np.ascontiguousarray(panorama), dtype=torch.float32)
     radiance = torch.nan_to_num(radiance, 0.0, BRIGHTEST, 0.0).clamp(0, BRIGHTEST)
     radiance = F.adaptive_avg_pool2d(radiance.permute(2, 0, 1), (HEIGHT_PX, 2 * HEIGHT_PX))
-    area = torch.sin((torch.arange(HEIGHT_PX) + 0.5) / HEIGHT_PX * math.pi)[:, None]
-    mean = (radiance.mean(0) * area).mean() / area.mean()
+    area = torch.sin((torch.arange(HEIGHT_PX) + 0.5) / HEIGHT_PX * math.pi)
+    mean = (radiance.mean((0, 2)) * area).mean() / area.mean()
     if mean <= 0:
         raise StudioError(f"The environment '{name}' is completely dark.", "Choose another one.")
-    radiance = radiance / mean
+    return prefiltered(radiance / mean, name=name)
+
+
+def prefiltered(radiance: Tensor, *, name: str) -> Environment:
+    """Radiance [3, H, 2·H] with even H, made ready for shading as it is; differentiable."""
     rough = [(i / (LEVELS - 1)) ** 2 for i in range(1, LEVELS)]  # α of each level
     kernels = [lambda cosine, a=a: cosine.clamp(min=0) / ((1 + cosine) / 2 * (a * a - 1) + 1) ** 2 for a in rough]
     *glossy, matt = _convolved(radiance, [*kernels, lambda cosine: cosine.clamp(min=0)])
@@ -127,9 +131,9 @@ def _convolved(radiance: Tensor, kernels: list) -> list[Tensor]:
     done here exactly in the frequencies of longitude; kernels are even, hence cosine series.
     """
     _, H, W = radiance.shape
-    polar = (torch.arange(H) + 0.5) / H * math.pi
+    like = {"dtype": radiance.dtype, "device": radiance.device}
+    polar, half = (torch.arange(H, **like) + 0.5) / H * math.pi, torch.arange(W // 2 + 1, **like)
     north = polar[: H // 2]
-    half = torch.arange(W // 2 + 1)
     across = torch.cos(half * (2 * math.pi / W))[:, None]
     cosine = torch.outer(north.cos(), polar.cos()).flatten() + torch.outer(north.sin(), polar.sin()).flatten() * across
     series = torch.cos(half[:, None] * half * (2 * math.pi / W)) * torch.where((half == 0) | (half == W // 2), 1.0, 2.0)

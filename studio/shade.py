@@ -132,12 +132,16 @@ class Shader:
 
     def surface(self, texture: Texture) -> Tensor:
         """The surface's colours [V, 3, h, w] alone, sRGB, not multiplied by alpha; zero where there is none."""
+        shown = srgb_from_linear(self._tone(self.linear(texture)))
+        empty = shown.new_zeros(*self._seen.shape, 3)
+        return empty.index_put((self._seen,), shown).movedim(-1, 1)
+
+    def linear(self, texture: Texture) -> Tensor:
+        """The linear light [n, 3] of the pixels that show the surface, before the tone curve."""
         names = ("base_color", "roughness", "metallic")
         fetched = self._taps.fetch(torch.cat([texture.channels[n] for n in names], dim=1)) / self.alpha.clamp(min=1e-6)
         values = fetched.movedim(1, -1)[self._seen]
-        light = self.light(values[:, :3], values[:, 3:4], values[:, 4:5])
-        shown = srgb_from_linear(self._tone(light * self._gain))
-        return torch.zeros_like(fetched[:, :3]).movedim(1, -1).index_put((self._seen,), shown).movedim(-1, 1)
+        return self.light(values[:, :3], values[:, 3:4], values[:, 4:5]) * self._gain
 
     def _pixels(self, vectors: Tensor, supersample: int) -> Tensor:
         """Mean direction [n, 3] of the sub-pixels [V, H, W, 3] of each seen pixel."""

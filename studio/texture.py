@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from studio.surface.atlas import Atlas
     from studio.surface.mesh import Material, Mesh
 
-CHANNELS = {"base_color": 3, "roughness": 1, "metallic": 1, "height": 1}
-"""How many components each channel of a texture has."""
+CHANNELS = {"base_color": 3, "roughness": 1, "metallic": 1, "height": 1, "normal": 3, "occlusion": 1}
+"""How many components each channel of a texture has. "normal" is (n + 1)/2 in tangent space (MikkTSpace), y up."""
 
 
 # -- Texture --------------------------------------------------------------------------------------------------------------

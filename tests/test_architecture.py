@@ -20,11 +20,12 @@ plug worker files resources interchange device gain sparse words desk heat norms
 store archive lora preferences consent
 black_box
 surface camera
-texture environment shot marks
+texture environment shot marks pinhole
 turning
 bake shadow fields
 shade coverage progress film
 renderers critics backdrop pose inking
+captures
 pixels rig
 still view
 generators exporters rewards sheet
@@ -37,7 +38,8 @@ reward_views stages ground variety
 run document
 project
 job
-session batch doctor console options models
+session batch doctor console options models materials
+material_commands
 gui
 __main__
 pretrain

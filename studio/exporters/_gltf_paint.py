@@ -52,7 +52,9 @@ def replaced(material: Tree, maps: Maps) -> list[Tree]:
     pbr, extensions = material.get("pbrMetallicRoughness", {}), material.get("extensions", {})
     base = [pbr.get("baseColorTexture"), extensions.get(_GLOSSY, {}).get("diffuseTexture")] if maps.base_color is not None else []
     surface = [pbr.get("metallicRoughnessTexture")] if maps.surface is not None else []
-    return [info for info in base + surface if info]
+    surface += [material.get("occlusionTexture")] if maps.occluded else []
+    normal = [material.get("normalTexture")] if maps.normal is not None else []
+    return [info for info in base + surface + normal if info]
 
 
 def kept_uv_sets(material: Tree, maps: Maps) -> set[int]:
@@ -84,6 +86,9 @@ def paint(document: Document, jobs: list[Job], *, unwrapped: bool) -> None:
                 pixels = np.concatenate([resized(packed, len(pixels))[..., None], pixels[..., 1:]], axis=-1)
             index = _texture(document, pixels, f"{job.material.name} roughness and metallic", sampler)
             _put_surface(job, index, with_occlusion=packed is not None)
+        if job.maps.normal is not None:
+            index = _texture(document, job.maps.normal, f"{job.material.name} normals", sampler)
+            job.tree["normalTexture"] = {"index": index, **job.place}
 
 
 def _put_color(job: Job, index: int) -> None:
@@ -103,7 +108,9 @@ def _put_surface(job: Job, index: int, *, with_occlusion: bool) -> None:
     pbr["metallicRoughnessTexture"] = {"index": index, **job.place}
     pbr.pop("roughnessFactor", None)
     pbr.pop("metallicFactor", None)
-    if with_occlusion:
+    if job.maps.occluded:
+        job.tree["occlusionTexture"] = {"index": index, **job.place}
+    elif with_occlusion:
         strength = {k: v for k, v in job.tree["occlusionTexture"].items() if k == "strength"}
         job.tree["occlusionTexture"] = {"index": index, **job.place, **strength}
 
@@ -133,7 +140,7 @@ def _occlusion(document: Document, job: Job) -> np.ndarray | None:
     """The occlusion [h, w] packed in the red of a surface map that is about to be replaced."""
     surface = job.tree.get("pbrMetallicRoughness", {}).get("metallicRoughnessTexture")
     occlusion = job.tree.get("occlusionTexture")
-    if job.maps.surface is None or not surface or not occlusion or occlusion["index"] != surface["index"]:
+    if job.maps.surface is None or job.maps.occluded or not surface or not occlusion or occlusion["index"] != surface["index"]:
         return None
     if not _where(occlusion) == _where(surface) == job.place:
         return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 
 from studio.texture import Texture
@@ -25,10 +26,14 @@ class Maps:
     base_color: np.ndarray | None
     """[T, T, 3] uint8 sRGB, row 0 at the top."""
     surface: np.ndarray | None
-    """[T, T, 3] uint8 linear as glTF packs it: red 255 (no occlusion), green roughness, blue metallic."""
+    """[T, T, 3] uint8 linear as glTF packs it: red occlusion (255: none), green roughness, blue metallic."""
+    normal: np.ndarray | None = None
+    """[T, T, 3] uint8 linear, tangent space."""
+    occluded: bool = False
+    """The red of `surface` is an occlusion map."""
 
     def __bool__(self) -> bool:
-        return self.base_color is not None or self.surface is not None
+        return any(m is not None for m in (self.base_color, self.surface, self.normal))
 
 
 def changed(asset: Asset, *, unwrapped: bool, size_px: int = 0) -> list[Maps]:
@@ -43,18 +48,25 @@ def changed(asset: Asset, *, unwrapped: bool, size_px: int = 0) -> list[Maps]:
     def differs(name: str, s: int) -> bool:
         if name not in names or name not in texture.channels:
             return False
-        return unwrapped or not np.array_equal(pixels(texture.channels[name][s]), pixels(own.channels[name][s]))
+        return (
+            unwrapped
+            or name not in own.channels
+            or not np.array_equal(pixels(texture.channels[name][s]), pixels(own.channels[name][s]))
+        )
 
     result = []
     for s in range(len(texture.names)):
-        color = surface = None
+        color = surface = normal = None
+        occluded = differs("occlusion", s)
         if differs("base_color", s):
             color = pixels(resampled(texture.channels["base_color"][s : s + 1], size_px)[0])
-        if differs("roughness", s) or differs("metallic", s):
-            shown = {**own.channels, **texture.channels}
-            rough, metal = (pixels(resampled(shown[name][s : s + 1], size_px)[0]) for name in ("roughness", "metallic"))
-            surface = np.concatenate([np.full_like(rough, 255), rough, metal], axis=-1)
-        result.append(Maps(color, surface))
+        if occluded or differs("roughness", s) or differs("metallic", s):
+            shown = {"occlusion": torch.ones_like(own.channels["roughness"]), **own.channels, **texture.channels}
+            packed = (resampled(shown[name][s : s + 1], size_px)[0] for name in ("occlusion", "roughness", "metallic"))
+            surface = np.concatenate([pixels(plane) for plane in packed], axis=-1)
+        if differs("normal", s):
+            normal = pixels(resampled(texture.channels["normal"][s : s + 1], size_px)[0])
+        result.append(Maps(color, surface, normal, occluded))
     return result
 
 
