@@ -10,14 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import Protocol, TextIO
 
 from studio import consent
 from studio.errors import StudioError
 from studio.progress import Progress
-
-if TYPE_CHECKING:
-    from studio.doctor import Row
 
 QUIET_S = 5.0
 """Where lines cannot be overwritten (a file, a pipe), one is printed per stage and this often."""
@@ -156,6 +153,19 @@ def confirmed(file: Path, *, asked: bool) -> bool:
     consent.confirm(file, consent.digest(data))
     print("Confirmed. Any change to the file has to be confirmed again.")
     return True
+
+
+class Row(Protocol):
+    """A finding of the doctor."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def value(self) -> str: ...
+    @property
+    def bad(self) -> bool: ...
+    @property
+    def cure(self) -> str: ...
 
 
 def table(rows: Sequence[Row]) -> None:

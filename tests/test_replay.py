@@ -228,9 +228,9 @@ def test_every_painted_channel_is_baked_and_rewards_move_the_base_colour_alone()
     network = Denoiser(replace(SOCKET.make("tiny").build(device=CPU).network.size, painted=6, geometry=9), len(words.words))
     work = objective((), MultiView(network, words, steps=2, guidance=1.0, eta=0.0))
     painted = drain(work.paint(3))
-    assert painted.pictures.shape[1] == 6 and set(painted.texture.channels) == set(CHANNELS)
+    assert painted.pictures.shape[1] == 6 and set(painted.texture.channels) == {*_multiview.CHANNELS}
     baked = work.baker.bake(painted.pictures).clamp(0, 1)
-    for name, texels in zip(CHANNELS, baked.split(list(CHANNELS.values()), 1), strict=True):
+    for name, texels in zip(_multiview.CHANNELS, baked.split([CHANNELS[c] for c in _multiview.CHANNELS], 1), strict=True):
         assert torch.equal(painted.texture.channels[name], texels)
     push = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     d = work.pictures_gradient(painted.pictures, push)

@@ -10,9 +10,9 @@ import torch
 
 from studio import ground
 from studio.config import Config, parse
+from studio.generators._multiview import CHANNELS
 from studio.progress import Live, Progress
 from studio.run import prepare, run
-from studio.texture import CHANNELS
 from tests.meshes import uv_sphere
 
 SMALL = {
