@@ -11,7 +11,7 @@ import torch
 from studio.bake import Baker
 from studio.camera import ring
 from studio.errors import StudioError
-from studio.generators import SOCKET, Painter, Scene
+from studio.generators import SOCKET, Painter, Scene, _multiview
 from studio.generators._multiview import MultiView
 from studio.generators._network import Denoiser
 from studio.objective import Live, Objective, Term
