@@ -72,7 +72,9 @@ def test_bake_paints_and_learns_with_a_saved_folder(folder: Path, tmp_path: Path
 
 
 def test_a_model_and_its_control_may_lie_apart_under_every_published_layout(folder: Path, tmp_path: Path) -> None:
-    expected = looked(built(folder))
+    painter = built(folder)
+    assert SOCKET.make("stable_diffusion", model=str(folder)).side_px() == painter.view_px == 32
+    expected = looked(painter)
     control = Path(shutil.move(folder / "controlnet", tmp_path / "control"))
     assert torch.equal(looked(built(folder, control=str(control))), expected)
     # Half precision in files called so, in shards, and as torch saves tensors.
