@@ -193,8 +193,8 @@ def prepare(config: Config, mesh: Mesh) -> Iterator[Progress]:
     if config.unwrap or needs_unwrap(mesh):
         return  # other UVs, another surface
     where = device.device(config.device)
-    painter = config.generator.build(device=where)
-    on = yield from ground(mesh, config, where, build_renderer(config.renderer, where)[0], painter.view_px)
+    side_px = config.generator.side_px() or config.generator.build(device=where).view_px
+    on = yield from ground(mesh, config, where, build_renderer(config.renderer, where)[0], side_px)
     for i, w in enumerate(config.rewards):
         on.score(w.reward, mesh)
         yield Progress("preparing the rewards", i + 1, len(config.rewards))

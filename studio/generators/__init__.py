@@ -191,6 +191,17 @@ class Painter(ABC):
 
 
 @dataclass(frozen=True)
+class Costs:
+    """Seconds and bytes."""
+
+    step_s: float
+    """One denoising step of all views."""
+    learn_s: float
+    """Learning, for each differentiated step."""
+    memory_bytes: float
+
+
+@dataclass(frozen=True)
 class Generator(ABC):
     """The promise of a file in this folder: settings, and how to bring them to life."""
 
@@ -204,6 +215,14 @@ class Generator(ABC):
 
     def words(self, prompt: str) -> Words | None:
         """What `Painter.words` would say, without weights and at once; None where only the weights know."""
+        return None
+
+    def side_px(self) -> int | None:
+        """Side of its views, where that is known without weights. Raises StudioError when files are missing."""
+        return None
+
+    def costs(self, *, views: int) -> Costs | None:
+        """What painting so many views costs on a graphics card, before any run has shown it; None where mini's costs will do."""
         return None
 
     def warm(self) -> None:  # noqa: B027 - there may be nothing to do

@@ -72,6 +72,13 @@ def build(spec: Any, *, device: torch.device, dtype: torch.dtype | None) -> Diff
     )
 
 
+def side_of(spec: Any) -> int:
+    """Side of the views, from settings alone. Raises StudioError."""
+    parts = parts_of(spec.model or MODEL, "model")
+    blocks = parts.config("vae").get("block_out_channels", ())
+    return spec.view_px or int(parts.config("unet").get("sample_size", 64)) * 2 ** max(0, len(blocks) - 1)
+
+
 def parts_of(name: str, setting: str, *, only: str = "") -> Parts:
     """What a setting names: a folder, a file, or a model fetched earlier. Raises StudioError when there is none."""
     path = Path(name).expanduser()

@@ -23,7 +23,7 @@ def free_bytes(device: torch.device, limit: float = 0.0) -> float:
     free, total = torch.cuda.mem_get_info(device)
     taken = torch.cuda.memory_allocated(device)
     free += torch.cuda.memory_reserved(device) - taken
-    share = torch.cuda.get_per_process_memory_fraction(device)
+    share = getattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0)(device)  # from torch 2.7 on
     return max(0.0, min(free, total * share - taken, (limit or math.inf) - taken))
 
 

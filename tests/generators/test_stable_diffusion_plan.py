@@ -33,6 +33,20 @@ def test_a_view_of_the_papers_size_fits_in_what_the_weights_leave_of_8_gb() -> N
     assert _sd_plan.pass_bytes(side=64, sides=2, dtype=torch.bfloat16, learning=False) < 0.5 * GIB
 
 
+def test_a_forecast_goes_with_what_there_is_to_do() -> None:
+    from studio.config import parse
+    from studio.session.forecast import forecast
+
+    def foreseen(views: int = 6, device: str = "cuda", **settings):
+        table = {"views": views, "max_views": views, "device": device, "generator": {"name": "stable_diffusion", **settings}}
+        return forecast(parse({**table, "trainer": {"name": "lora_reward"}, "iterations": 10}))
+
+    whole, half = foreseen(), foreseen(guidance=1.0)
+    assert not whole.learned and 10 < whole.total_s < 60 and 15 * GIB < whole.memory_bytes < 25 * GIB
+    assert half.total_s < whole.total_s < foreseen(views=12).total_s < foreseen(views=12, device="cpu").total_s
+    assert foreseen(memory_gb=8.0).memory_bytes == 8e9
+
+
 def test_recomputed_blocks_give_the_same_gradient(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tiny_sd.save(tmp_path_factory.mktemp("sd"))
     painter = awake(SOCKET.make("stable_diffusion", model=str(folder), steps=2).build(device=CPU, dtype=torch.float64))
