@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 CHECKPOINT = "recover.checkpoint.pt"
 EXAMPLE_VIEWS, EXAMPLE_PX = 24, 192
 KEEP_S = 30.0
+SMALLEST_UNWRAP_PX = 256
+"""Charts are packed with the gaps that an atlas of at least this side needs."""
 LEARN = "learn"
 """In place of a light's name: the light is learned even where the pictures say what it was."""
 
@@ -126,7 +128,7 @@ def _given(task: Task, rasterizer: Rasterizer) -> Generator[Progress, None, _Giv
     mesh = load(task.mesh)
     if reason := needs_unwrap(mesh):
         yield Progress("unwrapping", 0, 1, message=f"{reason} New ones are laid out.")
-        steps = _Value(unwrap(mesh, size_px=task.settings.atlas_px))
+        steps = _Value(unwrap(mesh, size_px=max(task.settings.atlas_px, SMALLEST_UNWRAP_PX)))
         for p in steps:
             yield Progress("unwrapping", p.done, p.total)
         mesh = steps.value

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import struct
+from pathlib import Path
+
 import pytest
 import torch
 
 from studio import environment, resources
+from studio.__main__ import main
 from studio.progress import Progress
 from studio.recover.delight import PRIORS, Split, delight
 from studio.recover.examples import _banded
@@ -51,6 +56,16 @@ def test_most_of_the_baked_light_is_taken_out(name: str) -> None:
     after = float((found.texture.channels["base_color"].movedim(1, -1)[valid] - wanted).abs().mean())
     assert after < 0.7 * before, f"{name}: {before:.3f} -> {after:.3f}"
     assert "approximate" in told[0].message and all(prior in told[0].message for prior in PRIORS)
+
+
+def test_the_command_writes_a_mesh_that_says_it_is_approximate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mesh, out = resources.sample("mug"), tmp_path / "mug.glb"
+    assert main(["delight", str(mesh), "--out", str(out), "--atlas", "64"]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "mug_irradiance.exr"), str(out)]
+    data = out.read_bytes()
+    tree = json.loads(data[20 : 20 + struct.unpack_from("<I", data, 12)[0]])
+    assert tree["asset"]["extras"]["patina"]["delighted"]["approximate"] is True
+    assert main(["delight", str(mesh), "--out", str(tmp_path / "mug.png")]) == 2
 
 
 def test_what_has_no_light_in_it_stays_nearly_as_it_is() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from PIL import Image
 
 from studio import environment, resources
 from studio.__main__ import main
+from studio.errors import StudioError
 from studio.exporters import SOCKET, Asset
-from studio.recover import PAINTED, Recovered
+from studio.materials import Task, work
+from studio.progress import Progress
+from studio.recover import PAINTED, Recovered, settings
 from studio.recover.compare import compare, dark_gloss, differences
 from studio.recover.examples import example
 from studio.recover.output import write, write_light
@@ -116,8 +120,6 @@ def test_other_uvs_are_compared_on_the_surface(tmp_path: Path) -> None:
         None if m is None else np.ascontiguousarray(m.swapaxes(0, 1))
         for m in (truth.sets[0].base_color, truth.sets[0].metallic_roughness)
     ]
-    from dataclasses import replace
-
     other = replace(other, sets=(replace(truth.sets[0], base_color=turned[0], metallic_roughness=turned[1]),))
     found = compare(truth, other, size_px=128)
     assert found["compared"] == "surface points" and found["count"] == 100_000
@@ -177,6 +179,51 @@ def test_capture_then_recover_then_unpack_then_compare(tmp_path: Path, capsys: p
     )
     said = json.loads(capsys.readouterr().out)
     assert said["compared"] == "texels" and said == json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+
+
+def test_a_stopped_recovery_is_kept_and_goes_on(tmp_path: Path) -> None:
+    """Stopped in its fourth step, it leaves a checkpoint and no results; resumed, it ends as if nobody had stopped it."""
+    chosen = settings(
+        "split", {"iterations": 6, "fine_iterations": 3, "levels": 2, "atlas_px": 32, "batch_px": 256, "size_px": 32}
+    )
+    task = Task(tmp_path / "stopped", chosen, example="sphere", device="cpu", renderer="embree")
+    seen: list[Progress] = []
+
+    def stop() -> bool:
+        return sum(p.checkpoint is not None for p in seen) == 4
+
+    written, report = work(task, show=seen.append, stop=stop)
+    assert report is None and [p.name for p in written] == ["recover.checkpoint.pt"]
+    assert [p.name for p in task.out.iterdir()] == ["recover.checkpoint.pt"]
+    work(replace(task, resume=True))
+    work(replace(task, out=tmp_path / "whole"))
+    names = {p.name for p in (tmp_path / "whole").iterdir()}
+    assert names == {p.name for p in task.out.iterdir()}
+    for name in ("base_color.png", "roughness.png", "metallic.png", "normal.png"):
+        assert (task.out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with pytest.raises(StudioError, match="no unfinished run"):
+        work(replace(task, resume=True))
+
+
+def test_a_mesh_without_uvs_gets_some_and_bad_views_are_drawn(tmp_path: Path) -> None:
+    """The sphere as a bare PLY, photographed with its UVs; one picture is another's."""
+    ball = painted(tmp_path, "ball")
+    assert main(["capture", str(ball), "--out", str(tmp_path / "set"), "--views", "4", "--size", "32", "--atlas", "64"]) == 0
+    path = tmp_path / "set" / "capture.json"
+    tree = json.loads(path.read_text(encoding="utf-8"))
+    tree["frames"][1]["transform_matrix"][0][3] += 0.6
+    path.write_text(json.dumps(tree), encoding="utf-8")
+    mesh = load(ball)
+    rows = [" ".join(map(str, v)) for v in mesh.vertices @ np.linalg.inv(mesh.T_work_source)[:3, :3].T]
+    head = f"ply\nformat ascii 1.0\nelement vertex {len(rows)}\n" + "".join(f"property float {c}\n" for c in "xyz")
+    faces = ["3 " + " ".join(map(str, f)) for f in mesh.faces]
+    bare = tmp_path / "bare.ply"
+    bare.write_text(
+        "\n".join([f"{head}element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header", *rows, *faces]) + "\n"
+    )
+    assert main(["recover", str(bare), str(tmp_path / "set"), "--out", str(tmp_path / "o"), *TINY]) == 0
+    assert [p.name for p in (tmp_path / "o" / "overlays").iterdir()] == ["0001.png"]
+    assert load(tmp_path / "o" / "bare.glb").corner_uv is not None
 
 
 def test_mistakes_are_two_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
