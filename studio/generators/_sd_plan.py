@@ -12,8 +12,6 @@ latents, which goes through the ControlNet. Counted on Stable Diffusion 1's shap
 with the area."""
 FLEETING = 0.2
 """What a pass without a graph needs at its widest, as a part of what one with a graph keeps."""
-RECOMPUTED = 0.3
-"""What a pass needs whose blocks are recomputed, likewise."""
 ROOM = 0.85
 """Part of the free memory that is planned with: allocators leave gaps."""
 
