@@ -97,7 +97,7 @@ class JointAttention:
 
 
 class Head(nn.Module):
-    """Token features [N, `features`, h/8, w/8] + noisy picture + geometry → clean picture [N, C, h, w] without patch borders.
+    """Token features [N, sum of `read`, h/8, w/8] + noisy picture + geometry → clean picture [N, C, h, w] without patch borders.
 
     Where there is a frame, every token also writes a small perceptron for its pixels: how to mix the solid fields into motifs,
     these into the shares of INKS inks, and the inks. A prompt so chooses among patterns that are sharp already, and colours them;
@@ -106,17 +106,16 @@ class Head(nn.Module):
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        c, self.mixed, self.painted = size.head_channels, size.mixed, size.painted
-        written = [FIELDS * self.mixed, self.mixed, INKS * self.mixed, INKS, INKS * self.painted] if self.mixed else []
-        self.parts = [16 * c, *written]
+        c, self.mixed, self.painted, self.parts = size.head_channels, size.mixed, size.painted, self.read(size)
         self.enter = nn.Conv2d(c + 4 * size.painted + size.geometry + 4 * size.mixed, c, 3, padding=1)
         self.inner = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(size.head_layers))
         self.leave = nn.Conv2d(c, 4 * size.painted, 3, padding=1)
 
-    @property
-    def features(self) -> int:
-        """Channels that it reads of every token."""
-        return sum(self.parts)
+    @staticmethod
+    def read(size: Size) -> list[int]:
+        """Channels that it reads of every token: features, then what mixes motifs, their bias, shares, their bias, and inks."""
+        m = size.mixed
+        return [16 * size.head_channels, *([FIELDS * m, m, INKS * m, INKS, INKS * size.painted] if m else [])]
 
     def forward(self, features: Tensor, x: Tensor, geometry: Tensor, fields: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The picture, and the shares [N, INKS, h, w] in −1…1 where there are `fields`."""
@@ -197,7 +196,7 @@ class Denoiser(nn.Module):
         self.unet = UNet2DConditionModel(
             sample_size=size.view_px // PATCH,
             in_channels=entering + PATCH**2 + 4 * (size.geometry - 1) + 6 * size.waves + (FIELDS if size.mixed else 0),
-            out_channels=size.latent or Head(size).features,
+            out_channels=size.latent or sum(Head.read(size)),
             block_out_channels=size.channels,
             layers_per_block=1,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
