@@ -212,8 +212,11 @@ def test_picks_of_another_mesh_and_too_few_are_refused(tmp_path: Path) -> None:
         ran(tmp_path / "none", trainer={"score": ""})
 
 
-def test_without_a_folder_picks_have_a_place_of_their_own_and_a_loaded_lora_is_the_reference(tmp_path: Path) -> None:
+def test_without_a_folder_picks_have_a_place_of_their_own_and_a_loaded_lora_is_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Picks that were made without the LoRA still fit a run that stacks on it."""
+    monkeypatch.setenv("PATINA_HOME", str(tmp_path / "home"))  # where nobody else has picks
     from studio import lora
     from studio.generators import SOCKET
 
