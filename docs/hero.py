@@ -129,9 +129,8 @@ def act(window: Window, camera: Camera) -> None:
 def film(shots: list[Image.Image], out: Path) -> None:
     """Pictures as an animated WebP no larger than LARGEST."""
     kept = [shots[0], *(b for a, b in zip(shots, shots[1:], strict=False) if a.tobytes() != b.tobytes())]
-    for quality in (80, 70, 60, 50, 40, 30, 20):
-        durations = [FRAME_MS] * (len(kept) - 1) + [2500]
-        options: dict[str, Any] = {"duration": durations, "loop": 0, "method": 6, "minimize_size": True}
+    for quality in (70, 50, 30):
+        options: dict[str, Any] = {"duration": [FRAME_MS] * (len(kept) - 1) + [2500], "loop": 0, "method": 4}
         kept[0].save(out, save_all=True, append_images=kept[1:], quality=quality, **options)
         if out.stat().st_size <= LARGEST:
             print(f"{len(kept)} pictures, quality {quality}, {out.stat().st_size / 1e6:.1f} MB in {out}")

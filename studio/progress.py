@@ -39,6 +39,10 @@ class Live:
     watched: bool = False
     """Somebody looks: the texture is baked while it is being denoised, too."""
 
+    def total(self, raw: Mapping[str, float]) -> float:
+        """Rewards by name, each times its weight, added up."""
+        return sum(weight * raw.get(name, 0.0) for name, weight in self.weights.items())
+
     def plain(self) -> dict[str, Any]:
         """What decides the numbers, as JSON-able values, for the journal."""
         named = {name: getattr(self, name) for name in ("rate", "anchor", "k", "prompt")}

@@ -74,7 +74,7 @@ def gathered(objective: Objective, picks: Picks, plan: Plan, live: Live) -> Gene
             value: float | str
             if own:
                 raw = yield from _raw(objective, n)
-                value = sum(weight * raw.get(name, 0.0) for name, weight in live.weights.items())
+                value = live.total(raw)
             else:
                 value = yield from _asked(judge, picks, key, objective, n)
             if isinstance(value, str):
