@@ -8,6 +8,7 @@ room is white at every roughness. Geometry and light are constant: `Shader` prep
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +53,12 @@ TONES: dict[str, Callable[[Tensor], Tensor]] = {"filmic": filmic, "neutral": neu
 """Tone curves by name: linear light [..., 3] → linear display values in [0, 1]."""
 
 
+@cache
+def _fg_on(device: torch.device) -> Tensor:
+    """`fg_table` [1, 2, roughness, n·v], brought to a device once."""
+    return fg_table().to(device)[None]
+
+
 class Lighting:
     """The light that n places of a surface send to the eye: `lighting(base_color, roughness, metallic)` → linear light [n, 3]."""
 
@@ -59,7 +66,7 @@ class Lighting:
         """`normal` and `to_eye` [n, 3] are unit vectors on the environment's device, `visible` [n, 1] is the part of the light
         that nothing hides."""
         self._environment, self._open = environment, visible
-        self._table = fg_table().to(normal.device)[None]
+        self._table = _fg_on(normal.device)
         cosine = (normal * to_eye).sum(-1, keepdim=True)
         self._nv = cosine.clamp(min=1e-3)
         self._mirror = 2 * cosine * normal - to_eye
@@ -79,7 +86,7 @@ class Lighting:
             first, average = f0 * scale + bias, f0 + (1 - f0) / 21
             return first, first * average / (1 - average * lost) * lost
 
-        coat, coat_later = microfacets(colour.new_tensor(DIELECTRIC))
+        coat, coat_later = microfacets(colour.new_full((), DIELECTRIC))  # a card would wait for `new_tensor`
         metal, metal_later = microfacets(colour)
         single = torch.lerp(coat.expand_as(metal), metal, metallic)
         matt = torch.lerp(coat_later + colour * (1 - coat - coat_later), metal_later, metallic)

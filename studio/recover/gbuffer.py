@@ -30,6 +30,8 @@ class Places:
 
     face: Tensor
     """[n] int64."""
+    bary: Tensor
+    """[n, 3] the weights of its corners."""
     position: Tensor
     """[n, 3]."""
     normal: Tensor
@@ -77,15 +79,16 @@ class GBuffer:
 
     def places(self, pixels: Tensor) -> Places:
         """The samples of these pixels that show the surface, pixel by pixel."""
-        face = self.face[pixels].long()
-        hit = face >= 0
-        own = face[hit]
-        first = self.bary[pixels][hit]
-        bary = torch.cat([first, 1 - first.sum(-1, keepdim=True)], -1)[..., None]
-        eye = self.eye[self.view[pixels].long()][:, None].expand(*hit.shape, 3)[hit]
+        own, first, eye = self.face[pixels].long(), self.bary[pixels], self.eye[self.view[pixels].long()]
+        if own.shape[1] == 1:  # a pixel of one sample was chosen because this one shows the surface: nothing to wait for
+            own, first = own[:, 0], first[:, 0]
+        else:
+            hit = own >= 0
+            own, first, eye = own[hit], first[hit], eye[:, None].expand(*hit.shape, 3)[hit]
+        bary = torch.cat([first, 1 - first.sum(-1, keepdim=True)], -1)
 
         def at(table: Tensor) -> Tensor:
-            return (table[own] * bary).sum(1)
+            return (table[own] * bary[..., None]).sum(1)
 
         position = at(self.corners.position)
         to_eye = F.normalize(eye - position, dim=-1)
@@ -95,7 +98,7 @@ class GBuffer:
         tangent = F.normalize(tangent - (tangent * normal).sum(-1, keepdim=True) * normal, dim=-1)
         bitangent = self.corners.tangent[own, 0, 3:] * torch.linalg.cross(normal, tangent)
         assert self.corners.uv is not None
-        return Places(own, position, normal * facing, tangent, bitangent, at(self.corners.uv), to_eye)
+        return Places(own, bary, position, normal * facing, tangent, bitangent, at(self.corners.uv), to_eye)
 
 
 def gather(

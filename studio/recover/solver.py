@@ -26,6 +26,8 @@ JITTER = 0.012
 """How far apart, in work units, places are that `smooth` keeps alike."""
 STAY = 0.02
 """How strongly texels are held to what the field found."""
+TOLD = 10
+"""Only every so many steps tell their numbers: each telling has a card wait for all that it was given to do."""
 SLOWEST = 0.05
 """What is left of a learning rate at the end of its schedule."""
 
@@ -55,7 +57,7 @@ def rates(settings: Settings, done: float) -> tuple[float, float]:
 
 
 class Solver:
-    """Holds all that is learned; `step` and `fine_step` do one step each and return its numbers."""
+    """Holds all that is learned; `step` and `fine_step` do one step each, and return the numbers of every `TOLD`th."""
 
     def __init__(self, scene: Scene, settings: Settings) -> None:
         device = scene.buffer.device
@@ -74,13 +76,14 @@ class Solver:
         self.adams = [torch.optim.Adam(g.parameters(), lr=settings.rate, betas=(0.9, 0.99), eps=1e-12) for g in groups]
         self.texels: Texels | None = None
         self.fine: torch.optim.Adam | None = None
+        self._still: Environment | None = scene.known
 
     def environment(self) -> Environment:
         """The light as it stands."""
-        if self.light is not None:
-            return self.light()
-        assert self.scene.known is not None
-        return self.scene.known
+        if self._still is not None:
+            return self._still
+        assert self.light is not None
+        return self.light()
 
     def step(self, number: int) -> dict[str, float]:
         """Step `number` (from 0) of the branches."""
@@ -95,33 +98,36 @@ class Solver:
         shown, target, weight = self._shown(chosen, places, matter)
         smooth = self._roughness_of_field(places, matter)
         losses = self._losses(shown, target, weight)
-        gradients = self._backward(losses, smooth)
+        self._backward(losses, smooth)
         for adam in self.adams:
             adam.step()
-        named = dict(zip(("A", "B"), losses, strict=False)) if len(losses) == 2 else {"": losses[0]}
-        metrics = {"loss" + (f" {name}" if name else ""): float(value.detach()) for name, value in named.items()}
-        metrics |= {"rate A": settings.rate * a, "rate B": settings.rate * (a if settings.joint else b), **gradients}
-        return {**metrics, "smooth": float(smooth.detach()), "psnr": _psnr(shown, target)}
+        if number % TOLD:
+            return {}
+        named = dict(zip(("loss A", "loss B") if len(losses) == 2 else ("loss",), losses, strict=True))
+        known = {"rate A": settings.rate * a, "rate B": settings.rate * (a if settings.joint else b)}
+        return {**known, **_told({**named, **self._gradients(), "smooth": smooth, "error": _error(shown, target)})}
 
     def begin_texels(self, texels: Texels) -> None:
-        """Go on with texels, which hold what the field found."""
+        """Go on with texels, which hold what the field found; a light that is learned stands still from here."""
+        with torch.no_grad():
+            self._still = self.environment()
         self.texels = texels
         self.fine = torch.optim.Adam([texels.rows], lr=self.settings.fine_rate, betas=(0.9, 0.99), eps=1e-12)
 
     def fine_step(self, number: int) -> dict[str, float]:
-        """Step `number` (from 0) of the texels; a light that is learned stands still."""
+        """Step `number` (from 0) of the texels."""
         assert self.texels is not None and self.fine is not None
         self.fine.param_groups[0]["lr"] = self.settings.fine_rate * SLOWEST ** (number / self.settings.fine_iterations)
         chosen, places = self._drawn()
         matter, moved = self.texels(places)
         shown, target, weight = self._shown(chosen, places, matter)
         losses = self._losses(shown, target, weight)
-        stay = moved.square().sum(-1).mean()
+        loss, stay = torch.stack(losses).sum(), moved.square().sum(-1).mean()
         self.fine.zero_grad()
-        torch.stack(losses).sum().add(STAY * stay).backward()
+        (loss + STAY * stay).backward()
         self.fine.step()
         self.texels.keep_in_range()
-        return {"loss": float(sum(losses).detach()), "moved": float(stay.detach()), "psnr": _psnr(shown, target)}  # type: ignore[union-attr]
+        return {} if number % TOLD else _told({"loss": loss, "moved": stay, "error": _error(shown, target)})
 
     def state(self) -> dict[str, Any]:
         """Everything learned, as CPU tensors and plain values."""
@@ -173,10 +179,7 @@ class Solver:
         buffer = self.scene.buffer
         open_ = matter.open
         if open_ is None and self.scene.open is not None:
-            covered = buffer.covered(chosen)
-            bary = buffer.bary[chosen][covered]
-            bary = torch.cat([bary, 1 - bary.sum(-1, keepdim=True)], -1)
-            open_ = (self.scene.open[places.face] * bary).sum(-1, keepdim=True)
+            open_ = (self.scene.open[places.face] * places.bary).sum(-1, keepdim=True)
         light = light_of(places, matter, self.environment(), open_) * self.scene.gain
         target = buffer.target[chosen].float() / 255
         light = pixels_of(buffer, chosen, light, BACKGROUNDS[self.settings.background])
@@ -200,8 +203,8 @@ class Solver:
         late = max(0.0, 2 * self._done - 1)
         return alike + matter.bend.square().mean() * self.settings.straight + late * self.settings.decided * between.mean()
 
-    def _backward(self, losses: list[Tensor], smooth: Tensor) -> dict[str, float]:
-        """Gradients into all parameters, each branch's own loss into it alone where losses are separate; their norms."""
+    def _backward(self, losses: list[Tensor], smooth: Tensor) -> None:
+        """Gradients into all parameters, each branch's own loss into it alone where losses are separate."""
         parameters = [list(adam.param_groups[0]["params"]) for adam in self.adams]
         colour = smooth if self.light is None else smooth + self.settings.white_balance * self.light.colour()
         if self.settings.loss == "separate" and not self.settings.joint:
@@ -215,16 +218,23 @@ class Solver:
             flat = [p for group in parameters for p in group]
             for p, g in zip(flat, torch.autograd.grad(torch.stack(losses).sum() + colour, flat), strict=True):
                 p.grad = g
-        names = ("gradient A", "gradient B", "gradient of the light")
-        names = (names[0], names[2]) if self.settings.joint else names
-        norms = [math.sqrt(sum(float(p.grad.square().sum()) for p in group)) for group in parameters]
-        return dict(zip(names, norms, strict=False))
+
+    def _gradients(self) -> dict[str, Tensor]:
+        """The norms of what `_backward` left."""
+        names = ["gradient A"] if self.settings.joint else ["gradient A", "gradient B"]
+        groups = [[p.grad for p in adam.param_groups[0]["params"]] for adam in self.adams]
+        return dict(zip([*names, "gradient of the light"], map(nn.utils.get_total_norm, groups), strict=False))
 
 
-def _psnr(shown: Tensor, target: Tensor) -> float:
-    """dB of sRGB values cut at white, as a viewer shows them."""
-    error = float((shown.detach().clamp(0, 1) - target).square().mean())
-    return -10 * math.log10(max(error, 1e-12))
+def _error(shown: Tensor, target: Tensor) -> Tensor:
+    """Mean square error of sRGB values cut at white, as a viewer shows them."""
+    return (shown.clamp(0, 1) - target).square().mean()
+
+
+def _told(values: dict[str, Tensor]) -> dict[str, float]:
+    """Numbers by name, fetched at once; "error" as "psnr" in dB."""
+    told = dict(zip(values, torch.stack([value.detach() for value in values.values()]).tolist(), strict=True))
+    return {**told, "psnr": -10 * math.log10(max(told.pop("error"), 1e-12))}
 
 
 def _on_cpu(value: Any) -> Any:

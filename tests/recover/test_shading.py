@@ -54,7 +54,9 @@ def seen(n: int = 400, seed: int = 0) -> Places:
     to_eye = F.normalize(normal + 0.8 * F.normalize(torch.randn(n, 3, generator=g).double(), dim=-1), dim=-1)
     tangent = F.normalize(torch.linalg.cross(normal, torch.randn(n, 3, generator=g).double()), dim=-1)
     index = torch.zeros(n, dtype=torch.int64)
-    return Places(index, normal, normal, tangent, torch.linalg.cross(normal, tangent), normal[:, :2], to_eye)
+    return Places(
+        index, torch.ones_like(normal) / 3, normal, normal, tangent, torch.linalg.cross(normal, tangent), normal[:, :2], to_eye
+    )
 
 
 def matter(n: int, colour: float, roughness: float, metallic: float) -> Matter:
@@ -115,7 +117,7 @@ def test_gradients_are_those_of_central_differences(frame: int) -> None:
 def test_normals_straight_up_have_finite_gradients() -> None:
     up = torch.tensor([[0.0, 1, 0], [0, -1, 0]]).double()
     aside = torch.tensor([[1.0, 0, 0], [1, 0, 0]]).double()
-    places = Places(torch.zeros(2).long(), up, up, aside, torch.linalg.cross(up, aside), up[:, :2], up)
+    places = Places(torch.zeros(2).long(), torch.ones(2, 3) / 3, up, up, aside, torch.linalg.cross(up, aside), up[:, :2], up)
     bend = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
     plain = matter(2, 0.5, 0.4, 0.3)
     light_of(places, Matter(plain.base_color, bend, plain.roughness, plain.metallic), light(), None).sum().backward()

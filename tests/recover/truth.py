@@ -23,6 +23,8 @@ Material = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 """Surface points [n, 3] in work space → linear base colour [n, 3], roughness [n], metallic [n]."""
 STEPS = torch.tensor([1.1127756842787055 ** -(k + 1.0) for k in range(6)], dtype=torch.float64)
 """Of the sequence: powers of the root of x⁷ = x + 1, whose multiples fill six dimensions evenly."""
+CHUNK_RAYS = 1 << 20
+"""Rays of a picture traced at a time, so that memory stays bounded."""
 BOUNCES = 3
 """Times a path may meet the mesh."""
 
@@ -54,17 +56,18 @@ class Tracer:
         fine = math.isqrt(samples)
         assert fine * fine == samples, "samples form a square within the pixel"
         origins, directions = (torch.from_numpy(a) for a in camera.rays(size_px * fine))
-        hit = self._met(origins, directions)
-        index = torch.arange((size_px * fine) ** 2)
-        pixel = index // (size_px * fine) // fine * size_px + index % (size_px * fine) // fine
-        on = hit[0] >= 0
         # One shifted lattice per pixel spreads its samples' first scattering more evenly than chance (a Kronecker sequence).
-        number = index % (size_px * fine) % fine + index // (size_px * fine) % fine * fine
         shift = torch.rand(size_px * size_px, len(STEPS), generator=self.random, dtype=torch.float64)
-        spread = ((shift[pixel[on]] + number[on][:, None] * STEPS) % 1).float()
-        light = self._traced(hit[0][on], hit[1][on], directions[on], spread)
-        total.index_add_(0, pixel[on], light)
-        cover.index_add_(0, pixel[on], torch.ones(int(on.sum())))
+        for index in torch.arange((size_px * fine) ** 2).split(CHUNK_RAYS):
+            face, bary = self._met(origins[index], directions[index])
+            on = face >= 0
+            index = index[on]
+            row, column = index // (size_px * fine), index % (size_px * fine)
+            pixel = row // fine * size_px + column // fine
+            number = column % fine + row % fine * fine
+            spread = ((shift[pixel] + number[:, None] * STEPS) % 1).float()
+            total.index_add_(0, pixel, self._traced(face[on], bary[on], directions[index], spread))
+            cover.index_add_(0, pixel, torch.ones(len(index)))
         shown = total / cover.clamp(min=1)[:, None]
         return shown.reshape(size_px, size_px, 3), (cover / samples).reshape(size_px, size_px)
 
