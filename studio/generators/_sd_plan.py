@@ -27,7 +27,9 @@ def free_bytes(device: torch.device, limit: float = 0.0) -> float:
     return max(0.0, min(free, total * share - taken, (limit or math.inf) - taken))
 
 
-def pass_bytes(*, side: int, sides: int, dtype: torch.dtype, learning: bool, onward: bool = False, recomputed: bool = False) -> float:
+def pass_bytes(
+    *, side: int, sides: int, dtype: torch.dtype, learning: bool, onward: bool = False, recomputed: bool = False
+) -> float:
     """What one view needs on its way through the network: `sides` predictions of side² latents."""
     per_latent = (RECOMPUTED_ONWARD if onward else RECOMPUTED) if recomputed else (KEPT_ONWARD if onward else KEPT)
     kept = per_latent * side**2 * sides * dtype.itemsize / 2
