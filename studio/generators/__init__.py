@@ -136,8 +136,9 @@ class Painter(ABC):
         P counts the components of `channels`: sRGB base colour first, then one each.
         """
 
-    def at_once(self, views: int, *, learning: bool) -> int:
-        """How many of so many views go through the network at a time, now; `learning`: with a graph."""
+    def at_once(self, views: int, *, learning: bool, onward: bool = True) -> int:
+        """How many of so many views go through the network at a time, now; `learning`: with a graph, which leads on to the
+        latents where `onward`."""
         return views if self.views_meet_inside else 1
 
     @property

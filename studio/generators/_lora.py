@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
@@ -26,6 +27,13 @@ PREFIXES = (UNET, "base_model.model.")
 """What may stand before peft's names in files from elsewhere."""
 LEARNING = "default"
 """peft's name of the adapter that learns."""
+
+
+class Narrow(nn.Linear):
+    """Kept in fp32, but works in the precision of what it is given: layers share one saved input, and none is ever widened."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, self.weight.to(input.dtype))
 
 
 class Adapters:
@@ -178,6 +186,10 @@ class Adapters:
             inject_adapter_in_model(config, self._unet, adapter_name=adapter)
         for layer in layers.values():
             layer.update_layer(adapter, r=rank, lora_alpha=rank, config=config)
+        for layer in self._layers().values():
+            layer.cast_input_dtype_enabled = False
+            for matrix in (layer.lora_A[adapter], layer.lora_B[adapter]):
+                matrix.__class__ = Narrow
 
     def _switch(self) -> None:
         """Activate what counts now; only what learns wants gradients."""

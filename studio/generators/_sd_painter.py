@@ -81,16 +81,19 @@ class Diffusion(Painter):
     def words(self, prompt: str) -> Words:
         return self.prompts.words(asked(prompt, self.negative)[0])
 
-    def at_once(self, views: int, *, learning: bool) -> int:
+    def at_once(self, views: int, *, learning: bool, onward: bool = True) -> int:
         device, side = self._like.device, self.view_px // self.factor
         if device.type != "cuda":
             return 1
         sides = 1 if self.guidance == 1 else 2
         dtype = next(self.controlnet.parameters()).dtype
-        each = _sd_plan.pass_bytes(side=side, sides=sides, dtype=dtype, learning=learning, onward=learning)
-        fit = _sd_plan.at_once(views, each=each, free=_sd_plan.free_bytes(device, self.memory))
+        free, size = _sd_plan.free_bytes(device, self.memory), {"side": side, "sides": sides, "dtype": dtype}
+        fit = _sd_plan.at_once(views, each=_sd_plan.pass_bytes(**size, learning=learning, onward=onward), free=free)
         if learning:
             self.recompute(not fit)
+            if not fit:
+                each = _sd_plan.pass_bytes(**size, learning=True, onward=onward, recomputed=True)
+                fit = _sd_plan.at_once(views, each=each, free=free)
         return fit or 1
 
     def recompute(self, on: bool) -> None:
@@ -133,7 +136,8 @@ class Diffusion(Painter):
         text = self.adapters.read(scene.text[:, views])
         sides, dtype = len(text), next(self.controlnet.parameters()).dtype
         both = x.repeat(sides, 1, 1, 1).to(dtype, memory_format=torch.channels_last)
-        told, t = text.flatten(0, 1).to(dtype), torch.tensor(self.schedule.times[i], device=x.device)
+        told = text.flatten(0, 1).to(dtype)
+        t = torch.full((), self.schedule.times[i], device=x.device)  # filled there: a copy would wait for all that runs
         control = self._control(scene, views).repeat(sides, 1, 1, 1).to(dtype, memory_format=torch.channels_last)
         down, middle = self.controlnet(both, t, told, control, conditioning_scale=self.control_scale, return_dict=False)
         steered = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}

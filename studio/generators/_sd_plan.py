@@ -6,10 +6,12 @@ import math
 
 import torch
 
-KEPT, KEPT_ONWARD = 253_000, 329_000
+KEPT, KEPT_ONWARD = 195_000, 270_000
 """Bytes that autograd keeps of one pass for each latent position, in bfloat16: for the gradient of the LoRA, and with that of the
 latents, which goes through the ControlNet. Counted on Stable Diffusion 1's shapes; attention keeps no scores, so that they grow
 with the area."""
+RECOMPUTED, RECOMPUTED_ONWARD = 65_000, 75_000
+"""The same where only what enters the blocks is kept, and one block at a time is computed again."""
 FLEETING = 0.2
 """What a pass without a graph needs at its widest, as a part of what one with a graph keeps."""
 ROOM = 0.85
@@ -25,9 +27,12 @@ def free_bytes(device: torch.device, limit: float = 0.0) -> float:
     return max(0.0, min(free, total * share - taken, (limit or math.inf) - taken))
 
 
-def pass_bytes(*, side: int, sides: int, dtype: torch.dtype, learning: bool, onward: bool = False) -> float:
+def pass_bytes(
+    *, side: int, sides: int, dtype: torch.dtype, learning: bool, onward: bool = False, recomputed: bool = False
+) -> float:
     """What one view needs on its way through the network: `sides` predictions of side² latents."""
-    kept = (KEPT_ONWARD if onward else KEPT) * side**2 * sides * dtype.itemsize / 2
+    per_latent = (RECOMPUTED_ONWARD if onward else RECOMPUTED) if recomputed else (KEPT_ONWARD if onward else KEPT)
+    kept = per_latent * side**2 * sides * dtype.itemsize / 2
     return kept if learning else kept * FLEETING
 
 
