@@ -87,11 +87,12 @@ def recover(
     }
     chosen = settings(preset, {name: value for name, value in said.items() if value is not None})
     exposure_ev = None if exposure is None else _number(exposure, "exposure")
-    task = Task(out, chosen, mesh, images, example, light, exposure_ev, convention, device, renderer, log, resume)
+    task = Task(chosen, mesh, images, example, light, exposure_ev, convention, device, renderer)
     line = ProgressLine()
     try:
         with Interruption(lambda: line.note("Stopping: what there is will be saved. Press again to stop at once.")) as heard:
-            written, report = work(task, show=line.show, stop=lambda: heard.signal is not None)
+            stop = lambda: heard.signal is not None  # noqa: E731
+            written, report = work(task, out, log=log, resume=resume, show=line.show, stop=stop)
     finally:
         line.close()
     for path in written:
@@ -132,13 +133,13 @@ def capture(
         renderer: What draws: auto, embree or nvdiffrast.
     """
     from studio.console import ProgressLine
-    from studio.materials import capture_files
+    from studio.photography import photographed
 
     line = ProgressLine()
     options: dict[str, Any] = {"views": views, "size_px": size, "atlas_px": atlas, "light": light, "exposure_ev": exposure}
     last = ""
     try:
-        for progress in capture_files(mesh, out, **options, device=device, renderer=renderer):
+        for progress in photographed(mesh, out, **options, device=device, renderer=renderer):
             line.show(progress)
             last = progress.message
     finally:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from studio import captures, environment, files, renderers
 from studio.captures import Capture, fit, shoot
 from studio.device import device as find_device
-from studio.errors import OutputError, StudioError
+from studio.errors import OutputError
 from studio.exporters._maps import png
 from studio.job import read_checkpoint
 from studio.progress import Progress
@@ -38,17 +39,18 @@ EXAMPLE_VIEWS, EXAMPLE_PX = 24, 192
 KEEP_S = 30.0
 SMALLEST_UNWRAP_PX = 256
 """Charts are packed with the gaps that an atlas of at least this side needs."""
+MOST_OVERLAYS = 24
+"""So many of the pictures that fit worst are drawn with both outlines."""
 LEARN = "learn"
 """In place of a light's name: the light is learned even where the pictures say what it was."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What to recover, and where everything goes. Either a mesh and its pictures, or an example."""
+    """What to recover. Either a mesh and its pictures, or an example."""
 
-    out: Path
     settings: Settings
-    mesh: Path | None = None
+    mesh: Path | Mesh | None = None
     images: Path | None = None
     example: str | None = None
     light: str | None = None
@@ -57,8 +59,33 @@ class Task:
     convention: str = "opengl"
     device: str = "auto"
     renderer: str = "auto"
-    log: Path | None = None
-    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A picture that does not fit the mesh."""
+
+    name: str
+    overlap: float
+    """Of its mask and the mesh's silhouette: intersection over union."""
+    shown: np.ndarray
+    """[n, n, 3] uint8: the picture with both outlines."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a task came to."""
+
+    mesh: Mesh
+    """The one that the textures belong to: unwrapped, where that was needed."""
+    found: Recovered
+    report: Mapping[str, Any]
+    receipt: Mapping[str, Any]
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write maps, light, GLB and report into `folder`, which is made. Raises OutputError."""
+        make_folder(folder)
+        return output.write(self.mesh, self.found, folder, receipt=self.receipt, report=self.report)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,47 +96,61 @@ class _Given:
     truth: Example | None = None
 
 
-def work(
-    task: Task, *, show: Callable[[Progress], None] = lambda progress: None, stop: Callable[[], bool] = lambda: False
-) -> tuple[list[Path], dict[str, Any] | None]:
-    """Do a task: the files written and the report, or, when `stop` said yes, the checkpoint alone and None.
+def recovering(task: Task, resume: Mapping[str, Any] | None = None) -> Generator[Progress | Misfit, None, Outcome]:
+    """Do a task a step at a time; pictures that do not fit the mesh come one by one before the recovery itself.
 
-    Raises StudioError for anything the user can mend.
+    `resume` is a checkpoint to go on from. Raises StudioError for anything the user can mend.
     """
     began = time.monotonic()
-    make_folder(task.out)
-    state = read_checkpoint(task.out / CHECKPOINT) if task.resume else None
-    device = find_device(task.device)
-    rasterizer, notice = renderers.build(task.renderer, device)
-    given = _Value(_given(task, rasterizer))
-    for progress in given:
-        show(progress)
+    rasterizer, notice = renderers.build(task.renderer, find_device(task.device))
+    given = yield from _given(task, rasterizer)
     if notice:
-        show(Progress("drawing views", 0, 1, message=notice))
-    found: _Given = given.value
-    overlays = _checked(task, found, rasterizer, show)
-    truth = None if found.truth is None else found.truth.texture(build_atlas(found.mesh, task.settings.atlas_px))
-    steps = _Value(
-        recover(found.mesh, found.capture, task.settings, rasterizer, environment=found.light, truth=truth, resume=state)
-    )
-    keeper = _Keeper(task.out / CHECKPOINT)
-    with _logged(task.log) as log, contextlib.closing(steps.steps):
+        yield Progress("drawing views", 0, 1, message=notice)
+    yield from _checked(task, given, rasterizer)
+    truth = None if given.truth is None else given.truth.texture(build_atlas(given.mesh, task.settings.atlas_px))
+    options = {"environment": given.light, "truth": truth, "resume": resume}
+    found = yield from recover(given.mesh, given.capture, task.settings, rasterizer, **options)
+    report = _report(task, given, found, truth, rasterizer, time.monotonic() - began)
+    receipt = {"recovered": {"settings": asdict(task.settings), "views": len(given.capture), "psnr": found.psnr}}
+    return Outcome(given.mesh, found, report, receipt)
+
+
+def work(
+    task: Task,
+    out: Path,
+    *,
+    log: Path | None = None,
+    resume: bool = False,
+    show: Callable[[Progress], None] = lambda progress: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[list[Path], Mapping[str, Any] | None]:
+    """Do a task: the files written into `out` and the report, or, when `stop` said yes, the checkpoint alone and None.
+
+    `log` takes what TensorBoard shows. Raises StudioError for anything the user can mend.
+    """
+    make_folder(out)
+    state = read_checkpoint(out / CHECKPOINT) if resume else None
+    steps = _Value(recovering(task, state))
+    keeper, written = _Keeper(out / CHECKPOINT), []
+    with _logged(log) as note, contextlib.closing(steps.steps):
         try:
-            for progress in steps:
-                keeper.note(progress)
-                show(progress)
-                log(progress)
+            for said in steps:
+                if isinstance(said, Misfit):
+                    make_folder(out / "overlays")
+                    written.append(files.write_bytes(out / "overlays" / f"{Path(said.name).stem}.png", png(said.shown)))
+                    continue
+                keeper.note(said)
+                show(said)
+                note(said)
                 if stop():
-                    return [*overlays, *keeper.write()], None
+                    return [*written, *keeper.write()], None
         except BaseException:
             keeper.write()
             raise
-    recovered: Recovered = steps.value
-    report = _report(task, found, recovered, truth, rasterizer, time.monotonic() - began)
-    receipt = {"recovered": {"settings": asdict(task.settings), "views": len(found.capture), "psnr": recovered.psnr}}
-    written = output.write(found.mesh, recovered, task.out, receipt=receipt, report=report)
+    outcome: Outcome = steps.value
+    written += outcome.write(out)
     keeper.done()
-    return [*overlays, *written], report
+    return written, outcome.report
 
 
 def make_folder(folder: Path) -> None:
@@ -125,7 +166,7 @@ def _given(task: Task, rasterizer: Rasterizer) -> Generator[Progress, None, _Giv
         return (yield from _example(task, rasterizer))
     assert task.mesh is not None and task.images is not None
     yield Progress("reading", 0, 2)
-    mesh = load(task.mesh)
+    mesh = load(task.mesh) if isinstance(task.mesh, Path) else task.mesh
     if reason := needs_unwrap(mesh):
         yield Progress("unwrapping", 0, 1, message=f"{reason} New ones are laid out.")
         steps = _Value(unwrap(mesh, size_px=max(task.settings.atlas_px, SMALLEST_UNWRAP_PX)))
@@ -161,18 +202,17 @@ def _example(task: Task, rasterizer: Rasterizer) -> Generator[Progress, None, _G
     return _Given(scene.mesh, capture, None if task.light == LEARN else light, scene)
 
 
-def _checked(task: Task, given: _Given, rasterizer: Rasterizer, show: Callable[[Progress], None]) -> list[Path]:
-    """Tell of views that do not fit, and draw them with both outlines. Raises StudioError when none do."""
+def _checked(task: Task, given: _Given, rasterizer: Rasterizer) -> Generator[Progress | Misfit, None, None]:
+    """Tell of views that do not fit, and draw them with both outlines. Raises StudioError when they do not fit at all."""
+    yield Progress("checking cameras", 0, 1)
     fitted = fit.check(given.mesh, given.capture, rasterizer, convention=task.convention)
     for note in fitted.notes:
-        show(Progress("checking cameras", 1, 1, message=note))
-    written = []
-    for view in fitted.bad():
-        make_folder(task.out / "overlays")
-        name = f"{Path(given.capture.names[view]).stem}.png"
+        yield Progress("checking cameras", 1, 1, message=note)
+    for view in fitted.bad()[:MOST_OVERLAYS]:
         shown = fit.overlay(given.mesh, given.capture, view, rasterizer)
-        written.append(files.write_bytes(task.out / "overlays" / name, png(shown)))
-    return written
+        yield Misfit(given.capture.names[view], fitted.overlap[view], shown)
+    if fitted.refusal is not None:
+        raise fitted.refusal
 
 
 def _report(
@@ -259,26 +299,3 @@ def _logged(folder: Path | None) -> Iterator[Callable[[Progress], None]]:
                     writer.add_images(f"maps/{name}", channel.cpu(), steps)
 
         yield log
-
-
-def capture_files(
-    mesh: Path, out: Path, *, views: int, size_px: int, atlas_px: int, light: str, exposure_ev: float, device: str, renderer: str
-) -> Iterator[Progress]:
-    """Photograph a textured mesh all around into a folder; the last progress's message names the file of cameras.
-
-    Raises StudioError for a mesh without UVs, an unknown light and a place that cannot be written.
-    """
-    if not 1 <= views <= 10_000 or not 16 <= size_px <= 4096:
-        raise StudioError(f"{views} pictures of {size_px} pixels cannot be taken.", "Ask for 1 to 10000 of 16 to 4096 pixels.")
-    from studio.texture import Texture
-
-    yield Progress("reading", 0, 1)
-    read = load(mesh)
-    light_of = environment.load(light)
-    atlas = build_atlas(read, atlas_px)
-    rasterizer, notice = renderers.build(renderer, find_device(device))
-    texture = Texture.from_mesh(read, atlas_px).to(rasterizer.device)
-    yield Progress("casting occlusion", 0, 1, message=notice or "")
-    stand = shoot.Studio(read, atlas, texture, light_of, rasterizer, openness(read).at_corners, exposure_ev)
-    for done, written in shoot.shoot(stand, out, views=views, size_px=size_px, environment=light):
-        yield Progress("taking pictures", done, views, message=str(written or ""))

@@ -17,7 +17,7 @@ PARSED = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 ORDER = """
 errors
 plug worker files resources interchange device sparse words desk heat norms alarm glimpse
-store archive lora preferences consent
+store archive lora preferences consent recovery
 black_box
 surface camera
 texture environment shot marks pinhole
@@ -38,7 +38,8 @@ reward_views stages ground variety
 run document
 project
 job
-session batch doctor console options models materials
+materials photography
+session batch doctor console options models
 material_commands
 gui
 __main__

@@ -36,31 +36,30 @@ class Fit:
 
     overlap: tuple[float, ...]
     notes: tuple[str, ...]
+    refusal: StudioError | None = None
+    """What is wrong where they do not fit at all, with the convention under which they would if there is one."""
 
     def bad(self) -> list[int]:
-        """The views to look at."""
-        return [v for v, share in enumerate(self.overlap) if share < GOOD]
+        """The views to look at, the worst first."""
+        return sorted((v for v, share in enumerate(self.overlap) if share < GOOD), key=lambda v: self.overlap[v])
 
 
 def check(mesh: Mesh, capture: Capture, rasterizer: Rasterizer, *, convention: str = "opengl") -> Fit:
-    """Compare every mask with what its camera sees of the mesh. Without masks nothing can be said, which is a note.
-
-    Raises StudioError when they do not overlap, and names the convention under which they would.
-    """
+    """Compare every mask with what its camera sees of the mesh. Without masks nothing can be said, which is a note."""
     if capture.alpha is None:
         note = "The pictures have no masks or alpha: whether the cameras fit was not checked, and the mesh's own outline is used."
         return Fit((), (note,))
     overlap = overlaps(mesh, capture, capture.cameras, rasterizer)
     mean = float(np.mean(overlap))
     if mean < LOST:
-        _explain(mesh, capture, rasterizer, convention, mean)
+        return Fit(tuple(overlap), (), _refusal(mesh, capture, rasterizer, convention, mean))
     bad = sum(share < GOOD for share in overlap)
     note = f"{bad} of {len(capture)} pictures fit the mesh badly (their masks overlap its outline by less than {GOOD:.0%})."
     return Fit(tuple(overlap), (note,) if bad else ())
 
 
-def _explain(mesh: Mesh, capture: Capture, rasterizer: Rasterizer, convention: str, mean: float) -> None:
-    """Raise the error for cameras that do not fit."""
+def _refusal(mesh: Mesh, capture: Capture, rasterizer: Rasterizer, convention: str, mean: float) -> StudioError:
+    """The error for cameras that do not fit."""
     some = capture.of(np.unique(np.linspace(0, len(capture) - 1, TRIED).astype(int)).tolist())
     scores = {}
     for name in CONVENTIONS:
@@ -69,9 +68,9 @@ def _explain(mesh: Mesh, capture: Capture, rasterizer: Rasterizer, convention: s
     best = max(scores, key=lambda name: scores[name], default="")
     if best and scores[best] > max(LOST, mean + 0.15):
         problem = f"The pictures fit {MEANINGS[best]} (overlap {scores[best]:.0%}), not {MEANINGS[convention]} ({mean:.0%})."
-        raise StudioError(problem, f"Give --convention {best}.")
+        return StudioError(problem, f"Choose the convention {best} (--convention {best}).")
     problem = f"The pictures do not fit the mesh: their masks overlap its outline by {mean:.0%}."
-    raise StudioError(problem, "Check that the cameras are of this mesh, in the same place, scale and orientation.")
+    return StudioError(problem, "Check that the cameras are of this mesh, in the same place, scale and orientation.")
 
 
 def overlaps(mesh: Mesh, capture: Capture, cameras: Sequence[Pinhole], rasterizer: Rasterizer) -> list[float]:

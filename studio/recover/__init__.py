@@ -25,9 +25,9 @@ from studio.errors import MeshError, StudioError
 from studio.progress import Progress
 from studio.recover.gbuffer import GBuffer, gather
 from studio.recover.openness import openness
-from studio.recover.settings import PRESETS, Settings, settings
 from studio.recover.solver import Scene, Solver
 from studio.recover.texels import Texels, texture_of
+from studio.recovery import PRESETS, Settings, settings
 from studio.surface.atlas import build_atlas
 from studio.texture import Texture
 

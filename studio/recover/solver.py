@@ -14,9 +14,9 @@ from studio.recover.field import Field, Matter
 from studio.recover.gbuffer import GBuffer, Places
 from studio.recover.light import Light
 from studio.recover.losses import colour_loss, displayed, gloss_loss, log_l1, robust
-from studio.recover.settings import Settings
 from studio.recover.shading import light_of, pixels_of
 from studio.recover.texels import Texels
+from studio.recovery import Settings
 
 if TYPE_CHECKING:
     from studio.surface.atlas import Atlas

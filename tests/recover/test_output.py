@@ -186,23 +186,23 @@ def test_a_stopped_recovery_is_kept_and_goes_on(tmp_path: Path) -> None:
     chosen = settings(
         "split", {"iterations": 6, "fine_iterations": 3, "levels": 2, "atlas_px": 32, "batch_px": 256, "size_px": 32}
     )
-    task = Task(tmp_path / "stopped", chosen, example="sphere", device="cpu", renderer="embree")
+    task, stopped = Task(chosen, example="sphere", device="cpu", renderer="embree"), tmp_path / "stopped"
     seen: list[Progress] = []
 
     def stop() -> bool:
         return sum(p.checkpoint is not None for p in seen) == 4
 
-    written, report = work(task, show=seen.append, stop=stop)
+    written, report = work(task, stopped, show=seen.append, stop=stop)
     assert report is None and [p.name for p in written] == ["recover.checkpoint.pt"]
-    assert [p.name for p in task.out.iterdir()] == ["recover.checkpoint.pt"]
-    work(replace(task, resume=True))
-    work(replace(task, out=tmp_path / "whole"))
+    assert [p.name for p in stopped.iterdir()] == ["recover.checkpoint.pt"]
+    work(task, stopped, resume=True)
+    work(task, tmp_path / "whole")
     names = {p.name for p in (tmp_path / "whole").iterdir()}
-    assert names == {p.name for p in task.out.iterdir()}
+    assert names == {p.name for p in stopped.iterdir()}
     for name in ("base_color.png", "roughness.png", "metallic.png", "normal.png"):
-        assert (task.out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        assert (stopped / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     with pytest.raises(StudioError, match="no unfinished run"):
-        work(replace(task, resume=True))
+        work(task, stopped, resume=True)
 
 
 def test_a_mesh_without_uvs_gets_some_and_bad_views_are_drawn(tmp_path: Path) -> None:
