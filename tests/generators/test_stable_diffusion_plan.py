@@ -27,8 +27,8 @@ def test_a_view_of_the_papers_size_fits_in_what_the_weights_leave_of_8_gb() -> N
     """860 + 361 + 84 million parameters in bfloat16 take 2.4 GiB. Views of 512², guidance on."""
     settings = {"side": 64, "sides": 2, "dtype": torch.bfloat16, "learning": True}
     each = [_sd_plan.pass_bytes(**settings, onward=onward) for onward in (False, True)]
-    assert 1.8 * GIB < each[0] < 2.1 * GIB and 2.3 * GIB < each[1] < 2.7 * GIB
-    assert _sd_plan.at_once(6, each=each[1], free=5.6e9) == 1 and _sd_plan.at_once(6, each=each[1], free=13.6e9) == 3
+    assert 1.4 * GIB < each[0] < 1.6 * GIB and 2.0 * GIB < each[1] < 2.2 * GIB
+    assert _sd_plan.at_once(6, each=each[1], free=5.6e9) == 2 and _sd_plan.at_once(6, each=each[1], free=13.6e9) == 3
     assert _sd_plan.pass_bytes(side=64, sides=1, dtype=torch.float32, learning=True) == pytest.approx(each[0])
     assert _sd_plan.pass_bytes(side=64, sides=2, dtype=torch.bfloat16, learning=False) < 0.5 * GIB
 
