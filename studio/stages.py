@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from studio import generators, lora
+from studio import device, generators, lora
 from studio.camera import Camera
 from studio.config import Config
 from studio.errors import StudioError
@@ -28,6 +28,10 @@ from studio.surface.mesh import Mesh
 from studio.surface.unwrap import unwrap
 from studio.texture import Texture
 
+SPILT = (
+    "The graphics card is full: its driver keeps part of the run in main memory, which is many times slower. "
+    "Plan with less memory, paint fewer views, or close other programs, then start again."
+)
 SHOWN_SEEDS = 4
 """Textures of this many held-out seeds are kept for pictures: the first ones, never chosen ones."""
 NAMED_WORDS = 8
@@ -199,8 +203,10 @@ def watched(
 
     `loras`: the sha256 of each loaded LoRA, by name; `untrained`: textures of the held-out seeds before learning, for the judge.
     """
-    steps_of = _Value(training)  # type: ignore[arg-type]
+    steps_of, spilt = _Value(training), False  # type: ignore[arg-type]
     for p in steps_of:
+        if not spilt and (spilt := device.spills(objective.atlas.device)):
+            p = replace(p, message=" ".join(filter(None, (p.message, SPILT))))
         if (state := p.checkpoint) is not None:
             steps.append({t.name: p.metrics[t.name] for t in objective.terms if t.name in p.metrics})
             if judge is not None:

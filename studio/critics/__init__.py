@@ -61,6 +61,10 @@ class Critic(ABC):
     """What its eye has an opinion on; it refuses the other."""
     held_out: ClassVar[bool] = False
     """True for a critic that only judges: no reward may use it."""
+    weights_bytes: ClassVar[float] = 0.0
+    """Of its weights on a device, where they are worth a word;"""
+    glance_bytes: ClassVar[float] = 0.0
+    """and of what one glance at a picture keeps for the way back."""
 
     @classmethod
     def why_not(cls) -> str | None:

@@ -82,19 +82,17 @@ class Diffusion(Painter):
         return self.prompts.words(asked(prompt, self.negative)[0])
 
     def at_once(self, views: int, *, learning: bool, onward: bool = True) -> int:
-        device, side = self._like.device, self.view_px // self.factor
+        device = self._like.device
         if device.type != "cuda":
             return 1
-        sides = 1 if self.guidance == 1 else 2
-        dtype = next(self.controlnet.parameters()).dtype
-        free, size = _sd_plan.free_bytes(device, self.memory), {"side": side, "sides": sides, "dtype": dtype}
-        fit = _sd_plan.at_once(views, each=_sd_plan.pass_bytes(**size, learning=learning, onward=onward), free=free)
-        if learning:
-            self.recompute(not fit)
-            if not fit:
-                each = _sd_plan.pass_bytes(**size, learning=True, onward=onward, recomputed=True)
-                fit = _sd_plan.at_once(views, each=each, free=free)
-        return fit or 1
+        itemsize, sides = next(self.controlnet.parameters()).dtype.itemsize, 1 if self.guidance == 1 else 2
+        work = _sd_plan.Work(views, self.view_px // self.factor, sides, itemsize)
+        free = _sd_plan.free_bytes(device, self.memory)
+        if not learning:
+            return _sd_plan.sampling(work, free=free).chunk
+        plan = _sd_plan.learning(work, free=free, onward=onward)
+        self.recompute(plan.recompute)
+        return plan.chunk
 
     def recompute(self, on: bool) -> None:
         """Whether a pass with a graph keeps only what enters its blocks, and computes the rest again: slower, in less memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,33 +19,59 @@ CPU = torch.device("cpu")
 GIB = 2**30
 
 
-def test_parts_are_as_equal_as_can_be() -> None:
-    assert [_sd_plan.at_once(6, each=1, free=f / _sd_plan.ROOM) for f in (0.5, 1, 2, 3, 4, 5, 6, 60)] == [0, 1, 2, 3, 3, 3, 6, 6]
-    assert _sd_plan.at_once(7, each=1, free=4 / _sd_plan.ROOM) == 4
+PAPER = _sd_plan.Work(6, 64, 2)
+"""Six views of 512² with guidance, in bfloat16."""
 
 
-def test_a_view_of_the_papers_size_fits_in_what_the_weights_leave_of_8_gb() -> None:
-    """860 + 361 + 84 million parameters in bfloat16 take 2.4 GiB. Views of 512², guidance on."""
-    settings = {"side": 64, "sides": 2, "dtype": torch.bfloat16, "learning": True}
-    each = [_sd_plan.pass_bytes(**settings, onward=onward) for onward in (False, True)]
+def learned(free: float, *, onward: bool = False, work: _sd_plan.Work = PAPER) -> tuple[int, bool]:
+    plan = _sd_plan.learning(work, free=free / _sd_plan.ROOM, onward=onward)
+    return plan.chunk, plan.recompute
+
+
+def test_parts_are_as_equal_as_can_be_and_recomputed_where_not_one_fits() -> None:
+    whole, less = PAPER.pass_bytes(_sd_plan.WHOLE.lora), PAPER.pass_bytes(_sd_plan.RECOMPUTED.lora)
+    assert [learned(f * whole)[0] for f in (1.01, 2.01, 3.01, 4.01, 5.01, 6.01, 60)] == [1, 2, 3, 3, 3, 6, 6]
+    assert learned(4.01 * whole, work=replace(PAPER, views=7)) == (4, False)
+    assert learned(0.99 * whole) == (2 if 0.99 * whole / less < 3 else 3, True) and learned(0.5 * less) == (1, True)
+    assert _sd_plan.Plan(4).passes(6) == [4, 2]
+
+
+def test_views_of_the_papers_size_fit_in_what_the_weights_leave_of_8_gb() -> None:
+    """860 + 361 + 84 million parameters in bfloat16 take 2.4 GiB."""
+    each = [PAPER.pass_bytes(_sd_plan.WHOLE.bytes(onward=onward)) for onward in (False, True)]
     assert 1.4 * GIB < each[0] < 1.6 * GIB and 2.0 * GIB < each[1] < 2.2 * GIB
-    assert _sd_plan.at_once(6, each=each[1], free=5.6e9) == 2 and _sd_plan.at_once(6, each=each[1], free=13.6e9) == 3
-    assert _sd_plan.pass_bytes(side=64, sides=1, dtype=torch.float32, learning=True) == pytest.approx(each[0])
-    assert _sd_plan.pass_bytes(side=64, sides=2, dtype=torch.bfloat16, learning=False) < 0.5 * GIB
+    assert _sd_plan.learning(PAPER, free=5.6e9, onward=True) == _sd_plan.Plan(2)
+    assert _sd_plan.learning(PAPER, free=13.6e9, onward=True) == _sd_plan.Plan(3)
+    assert replace(PAPER, sides=1, itemsize=4).pass_bytes(1.0) == PAPER.pass_bytes(1.0)
+    assert _sd_plan.sampling(PAPER, free=5.6e9) == _sd_plan.Plan(6)
 
 
-def test_a_forecast_goes_with_what_there_is_to_do() -> None:
+@pytest.mark.parametrize("gb", [8, 12, 16, 24])
+def test_what_is_planned_fits_its_card(gb: int) -> None:
+    for onward in (False, True):
+        costs = _sd_plan.costs(PAPER, free=gb * 1e9, onward=onward)
+        assert costs.held_bytes + costs.fleeting_bytes <= gb * 1e9 and costs.at_once >= gb // 8 + (not onward)
+
+
+def test_a_forecast_goes_with_what_there_is_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    from studio import cards
     from studio.config import parse
-    from studio.session.forecast import forecast
+    from studio.rewards import _glances
+    from studio.session import forecast as module
 
-    def foreseen(views: int = 6, device: str = "cuda", **settings):
+    def foreseen(views: int = 6, device: str = "cuda", k: int = 1, **settings):
         table = {"views": views, "max_views": views, "device": device, "generator": {"name": "stable_diffusion", **settings}}
-        return forecast(parse({**table, "trainer": {"name": "lora_reward"}, "iterations": 10}))
+        return module.forecast(parse({**table, "trainer": {"name": "lora_reward", "k": k}, "iterations": 10}))
 
+    monkeypatch.setattr(cards, "free_bytes", lambda: 140 * 10**9)
     whole, half = foreseen(), foreseen(guidance=1.0)
-    assert not whole.learned and 10 < whole.total_s < 60 and 15 * GIB < whole.memory_bytes < 25 * GIB
+    assert not whole.learned and 10 < whole.total_s < 60 and 10 * GIB < whole.memory_bytes < 25 * GIB
     assert half.total_s < whole.total_s < foreseen(views=12).total_s < foreseen(views=12, device="cpu").total_s
-    assert foreseen(memory_gb=8.0).memory_bytes == 8e9
+    assert whole.total_s < foreseen(k=5).total_s < 5 * whole.total_s and whole.memory_bytes < foreseen(k=5).memory_bytes
+    assert foreseen(memory_gb=8.0).memory_bytes < 8e9
+    monkeypatch.setattr(cards, "free_bytes", lambda: 8 * 10**9)
+    assert foreseen().memory_bytes == foreseen(memory_gb=8.0).memory_bytes
+    assert module.GLANCES == _glances.GLANCES
 
 
 def test_recomputed_blocks_give_the_same_gradient(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -84,7 +111,7 @@ class Fused:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("onward", "expected"), [(False, _sd_plan.KEPT), (True, _sd_plan.KEPT_ONWARD)])
+@pytest.mark.parametrize(("onward", "expected"), [(False, _sd_plan.WHOLE.lora), (True, _sd_plan.WHOLE.onward)])
 @pytest.mark.parametrize("side", [32, 64])
 def test_what_a_pass_keeps(onward: bool, expected: int, side: int) -> None:
     """Counted with all tensors on the meta device, in the published shapes."""
