@@ -15,7 +15,7 @@ from studio.camera import Camera
 from studio.config import Config
 from studio.errors import StudioError
 from studio.generators import Painter, Words
-from studio.judge import BOTH, QUALITY, Judge, Views
+from studio.judge import Judge, Views, opinions
 from studio.judge import eye as held_out_eye
 from studio.objective import Objective
 from studio.plug import shown
@@ -242,10 +242,13 @@ def judging(
     if not (config.judge_every and config.iterations and config.trainer.follows_rewards):
         return None
     yield Progress("calling the judge", 0, 1)
-    eye, why_not = held_out_eye(atlas.device)
+    if config.judge in (getattr(w.reward, "critic", None) for w in config.rewards):
+        problem = f"A reward follows '{config.judge}': its judgement would be worth nothing."
+        raise StudioError(problem, "Let another critic judge, or another one be followed.")
+    eye, why_not = held_out_eye(atlas.device, config.judge, config.judge_path)
     yield Progress("calling the judge", 1, 1, message=why_not)
-    opinions = BOTH if any(w.reward.reads_prompt for w in config.rewards) else QUALITY
-    judge = Judge(Views(mesh, atlas, rasterizer), eye, every=config.judge_every, opinions=opinions)
+    asked = opinions(config.judge, of_prompt=any(w.reward.reads_prompt for w in config.rewards))
+    judge = Judge(Views(mesh, atlas, rasterizer), eye, every=config.judge_every, opinions=asked)
     if resume is not None and resume.get("judge"):
         judge.restore(resume["judge"])
     return judge
