@@ -22,9 +22,10 @@ ROOM = 0.85
 
 @dataclass(frozen=True)
 class Kept:
-    """Bytes that autograd keeps of one pass for each latent position, in half precision.
+    """Bytes that one pass with a graph takes at its widest for each latent position, in half precision.
 
-    Counted on Stable Diffusion 1's shapes; attention keeps no scores, so that they grow with the area.
+    Nine parts in ten are what autograd keeps, as counted on Stable Diffusion 1's shapes (`_frozen` keeps it lean); attention
+    keeps no scores, so that all of it grows with the area.
     """
 
     lora: int
@@ -36,12 +37,12 @@ class Kept:
         return self.onward if onward else self.lora
 
 
-WHOLE, RECOMPUTED = Kept(195_000, 270_000), Kept(65_000, 75_000)
+WHOLE, RECOMPUTED = Kept(115_000, 156_000), Kept(50_000, 55_000)
 """All of it; and where only what enters the blocks is kept, and one block at a time is computed again."""
-FLEETING = 0.2
-"""What a pass without a graph needs at its widest, as a part of what one with a graph keeps."""
-DECODER_BYTES = 3.1e9
-"""What the decoder keeps of a picture of 512² for its way back, in half precision."""
+FLEETING = 22_000
+"""The same of a pass without a graph."""
+DECODER_BYTES, DECODER_AGAIN_BYTES = 2.1e9, 0.9e9
+"""What the decoder takes for a picture of 512² and its way back, in half precision; and where its blocks are recomputed."""
 WEIGHTS_BYTES, HELD_BYTES = 2.61e9, 0.6e9
 """Of network, ControlNet and autoencoder, in half precision; and of bake, texture and rewards, at 1024² texels."""
 
@@ -100,7 +101,7 @@ class Plan:
 
 def sampling(work: Work, *, free: float) -> Plan:
     """Without a graph, in `free` bytes; one view at a time where none is said to fit."""
-    return Plan(_at_once(work.views, each=FLEETING * work.pass_bytes(WHOLE.lora), free=free) or 1)
+    return Plan(_at_once(work.views, each=work.pass_bytes(FLEETING), free=free) or 1)
 
 
 def learning(work: Work, *, free: float, onward: bool) -> Plan:
@@ -109,6 +110,16 @@ def learning(work: Work, *, free: float, onward: bool) -> Plan:
         if fit := _at_once(work.views, each=work.pass_bytes(kept.bytes(onward=onward)), free=free):
             return Plan(fit, recompute)
     return Plan(1, recompute=True)
+
+
+def decoding(work: Work, *, free: float) -> Plan:
+    """The decoder with a graph, one view at a time; it recomputes its blocks where `free` bytes are too little otherwise."""
+    return Plan(1, recompute=decoder_bytes(work, Plan(1)) > ROOM * free)
+
+
+def decoder_bytes(work: Work, plan: Plan) -> float:
+    """What a view and its way back take."""
+    return (DECODER_AGAIN_BYTES if plan.recompute else DECODER_BYTES) * work.area * work.itemsize / 2
 
 
 def _at_once(views: int, *, each: float, free: float) -> int:
@@ -128,9 +139,9 @@ def costs(work: Work, *, free: float, onward: bool, in_turn: bool = False) -> Co
     learned = learning(work, free=left, onward=onward)
     kept = (RECOMPUTED if learned.recompute else WHOLE).bytes(onward=onward)
     fleeting = max(
-        sampled.chunk * FLEETING * work.pass_bytes(WHOLE.lora),
+        sampled.chunk * work.pass_bytes(FLEETING),
         learned.chunk * work.pass_bytes(kept),
-        DECODER_BYTES * work.area * work.itemsize / 2,
+        decoder_bytes(work, decoding(work, free=left)),
     )
     score_s = work.views * (PACE.decode_s * work.area + PACE.score_s)
     return Costs(step_s(work, sampled), learn_s(work, learned), score_s, held, fleeting, learned.chunk)
