@@ -203,7 +203,7 @@ class Adapters:
 
 
 def adapted(layer: LoraLayer, x: Tensor) -> Tensor:
-    """W·x + Σ scale·B·A·x over the active adapters, as peft has it, but in the precision of x: its matrices are kept in fp32, what
+    """W·x + Σ scale·B·A·x over the active adapters, as peft has it, but in the precision of x: the matrices are fp32, what
     they are given is never widened for them, and the sum is rounded once."""
     y = layer.base_layer(x)
     for name in filter(layer.lora_A.__contains__, layer.active_adapters):

@@ -43,7 +43,7 @@ FLEETING = 22_000
 """The same of a pass without a graph."""
 DECODER_BYTES, DECODER_AGAIN_BYTES = 2.1e9, 0.9e9
 """What the decoder takes for a picture of 512² and its way back, in half precision; and where its blocks are recomputed."""
-WEIGHTS_BYTES, HELD_BYTES = 2.61e9, 0.6e9
+WEIGHTS_BYTES, HELD_BYTES = 2.61e9, 1.0e9
 """Of network, ControlNet and autoencoder, in half precision; and of bake, texture and rewards, at 1024² texels."""
 
 
@@ -64,7 +64,7 @@ class Pace:
     """All geometric rewards and a critic, per view, and bake and back."""
 
 
-PACE = Pace(launch_s=0.046, forward_s=0.007, back_s=0.011, fuse_s=0.001, decode_s=0.05, score_s=0.05)
+PACE = Pace(launch_s=0.07, forward_s=0.007, back_s=0.0068, fuse_s=0.0006, decode_s=0.0825, score_s=0.0307)
 
 
 @dataclass(frozen=True)
@@ -137,29 +137,35 @@ def costs(work: Work, *, free: float, onward: bool, in_turn: bool = False) -> Co
     left = max(0.0, free - held)
     sampled = Plan(1) if in_turn else sampling(work, free=left)
     learned = learning(work, free=left, onward=onward)
+    fleeting = fleeting_bytes(work, sampled, learned, decoding(work, free=left), onward=onward)
+    return Costs(step_s(work, sampled), learn_s(work, learned), score_s(work), held, fleeting, learned.chunk)
+
+
+def fleeting_bytes(work: Work, sampled: Plan, learned: Plan, decoded: Plan, *, onward: bool) -> float:
+    """The most that comes and goes."""
     kept = (RECOMPUTED if learned.recompute else WHOLE).bytes(onward=onward)
-    fleeting = max(
-        sampled.chunk * work.pass_bytes(FLEETING),
-        learned.chunk * work.pass_bytes(kept),
-        decoder_bytes(work, decoding(work, free=left)),
-    )
-    score_s = work.views * (PACE.decode_s * work.area + PACE.score_s)
-    return Costs(step_s(work, sampled), learn_s(work, learned), score_s, held, fleeting, learned.chunk)
+    network = max(sampled.chunk * work.pass_bytes(FLEETING), learned.chunk * work.pass_bytes(kept))
+    return max(network, decoder_bytes(work, decoded))
 
 
-def step_s(work: Work, plan: Plan) -> float:
+def step_s(work: Work, plan: Plan, pace: Pace = PACE) -> float:
     """One denoising step of all views."""
-    network = sum(max(PACE.launch_s, PACE.forward_s * n * work.sides * work.area) for n in plan.passes(work.views))
-    return network + PACE.fuse_s * work.views * work.area
+    network = sum(max(pace.launch_s, pace.forward_s * n * work.sides * work.area) for n in plan.passes(work.views))
+    return network + pace.fuse_s * work.views * work.area
 
 
-def learn_s(work: Work, plan: Plan) -> float:
+def learn_s(work: Work, plan: Plan, pace: Pace = PACE) -> float:
     """One differentiated step: there, back, and where blocks are recomputed there once more."""
     there, each = (2 if plan.recompute else 1), work.sides * work.area
     return sum(
-        there * max(PACE.launch_s, PACE.forward_s * n * each) + max(PACE.launch_s, PACE.back_s * n * each)
+        there * max(pace.launch_s, pace.forward_s * n * each) + max(pace.launch_s, pace.back_s * n * each)
         for n in plan.passes(work.views)
     )
+
+
+def score_s(work: Work, pace: Pace = PACE) -> float:
+    """What a texture costs beside the network: its pictures, the bake, the rewards, and back."""
+    return work.views * (pace.decode_s * work.area + pace.score_s)
 
 
 def free_bytes(device: torch.device, limit: float = 0.0) -> float:
