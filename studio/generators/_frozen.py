@@ -28,7 +28,7 @@ class _Convolved(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
         ctx.save_for_backward(weight)
-        ctx.shape, ctx.how = x.shape, how
+        ctx.shape, ctx.how = x.shape[-2:], how
         return torch.conv2d(x, weight, bias, *how)
 
     @staticmethod
@@ -36,11 +36,9 @@ class _Convolved(torch.autograd.Function):
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         (weight,) = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.how
-        like = d.new_empty(()).expand(ctx.shape)  # only its shape is looked at
-        found = torch.ops.aten.convolution_backward(
-            d, like, weight, None, stride, padding, dilation, False, [0, 0], groups, [True, False, False]
-        )
-        return (found[0], *(None,) * 6)
+        reach = [p * 2 - w * (k - 1) - 1 for p, w, k in zip(padding, dilation, weight.shape[-2:], strict=True)]
+        beyond = [n - (m - 1) * s + r for n, m, s, r in zip(ctx.shape, d.shape[-2:], stride, reach, strict=True)]
+        return (torch.conv_transpose2d(d, weight, None, stride, padding, beyond, groups, dilation), *(None,) * 6)
 
 
 def lean(network: nn.Module) -> None:
