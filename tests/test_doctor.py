@@ -101,6 +101,13 @@ def test_a_card_in_use_is_well(tmp_path: Path) -> None:
     found = rows(machine(tmp_path, cards=(CARD,), torch=CUDA))
     assert not any(row.bad for row in found.values())
     assert found["Driver"].value == CARD.driver and "100.0 of 140.0" in found["Free on the card"].value
+    assert "6 at a time" in found["Stable Diffusion"].value
+
+
+def test_whether_stable_diffusion_learns_on_a_card(tmp_path: Path) -> None:
+    eight, four = (dataclasses.replace(CARD, free_bytes=gib * GIB) for gib in (8, 4))
+    assert not rows(machine(tmp_path, cards=(eight,), torch=CUDA))["Stable Diffusion"].bad
+    assert rows(machine(tmp_path, cards=(four,), torch=CUDA))["Stable Diffusion"].bad
 
 
 def test_a_card_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
