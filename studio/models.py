@@ -93,7 +93,7 @@ KNOWN = {
         ),
     ),
     "sd15-depth-inpaint": Model(
-        "ControlNet for depth-aware inpainting, as the paper paints with in mode sequential; in single precision",
+        "ControlNet for depth-aware inpainting, the paper's, for mode sequential; to be got by hand, as nobody here has seen its files",
         "none stated by its author",
         1.4,
         0.8,
@@ -112,7 +112,7 @@ KNOWN = {
     ),
     "aesthetic": Model(
         "LAION's aesthetic predictor on CLIP ViT-L/14, the critic aesthetic",
-        f"{OPENAI}; Apache 2.0",
+        f"Apache 2.0; of CLIP: {OPENAI}",
         1.7,
         2.5,
         (Source(*_CLIP_L, ("config.json", "model.safetensors", *_TOKENIZER)),),
@@ -183,7 +183,7 @@ def listed() -> list[str]:
     lines = []
     for name, model in KNOWN.items():
         cost = f"{model.download_gb:g} GB to fetch, {model.memory_gb:g} GB of memory, licence: {model.licence}"
-        lines += [f"{name:<14}{state(name)}", f"  {model.about}", f"  {cost}"]
+        lines += [f"{name:<20}{state(name)}", f"  {model.about}", f"  {cost}"]
     return [*lines, f"They are kept in {resources.models_dir()}"]
 
 
