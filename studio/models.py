@@ -93,7 +93,7 @@ KNOWN = {
         ),
     ),
     "sd15-depth-inpaint": Model(
-        "ControlNet for depth-aware inpainting, the paper's, for mode sequential; to be got by hand, as nobody here has seen its files",
+        "The paper's ControlNet for depth-aware inpainting, for mode sequential; by hand: its files were not seen",
         "none stated by its author",
         1.4,
         0.8,
