@@ -137,16 +137,16 @@ def stepped(painter: Any, scene: Any, x: Tensor, i: int, views: slice) -> Tensor
 @contextmanager
 def plain(painter: Any) -> Iterator[None]:
     """Within: the networks as diffusers and peft have them."""
-    from studio.generators._frozen import FrozenConv
+    from studio.generators._frozen import FrozenConv, WideNorm
 
     parts = [m for network in (painter.network, painter.controlnet, painter.vae) for m in network.modules()]
     ways = {m: m.__dict__.pop("forward") for m in parts if "forward" in m.__dict__}
-    convolutions = [m for m in parts if type(m) is FrozenConv]
-    for m in convolutions:
-        m.__class__ = nn.Conv2d
+    own = {m: type(m) for m in parts if type(m) in (FrozenConv, WideNorm)}
+    for m, kind in own.items():
+        m.__class__ = kind.__base__
     yield
-    for m in convolutions:
-        m.__class__ = FrozenConv
+    for m, kind in own.items():
+        m.__class__ = kind
     for m, forward in ways.items():
         m.forward = forward
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -118,6 +119,24 @@ def test_lean_networks_compute_the_same_and_keep_less(dtype: torch.dtype) -> Non
     after = all_of(network, x)
     assert torch.equal(before[0], after[0]) and error([after[1]], [before[1]]) < (1e-12 if dtype is torch.float64 else 1e-2)
     assert after[2] < 0.6 * before[2]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_norms_of_a_few_large_pictures_are_as_exact_as_torchs(dtype: torch.dtype) -> None:
+    plain = nn.Sequential(nn.GroupNorm(4, 8)).double().requires_grad_(False)
+    plain[0].weight.normal_(generator=torch.Generator().manual_seed(1))
+    x = 3 + torch.randn(2, 8, 128, 128, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(dtype).double()
+
+    def all_of(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = network(x := x.clone(memory_format=torch.channels_last).requires_grad_())
+        return y, torch.autograd.grad(y, x, torch.linspace(-1, 1, x.numel()).view_as(x).to(y))[0]
+
+    exact, theirs = all_of(plain, x), all_of(copy.deepcopy(plain).to(dtype), x.to(dtype))
+    lean(network := plain.to(dtype))
+    ours = all_of(network, x.to(dtype))
+    assert ours[0].is_contiguous(memory_format=torch.channels_last) and ours[0].dtype == dtype
+    for own, other, right in zip(ours, theirs, exact, strict=True):
+        assert error([own.double()], [right]) <= 1.2 * error([other.double()], [right]) + 1e-12
 
 
 # -- the number -----------------------------------------------------------------------------------------------------------------
