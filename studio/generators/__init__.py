@@ -198,8 +198,15 @@ class Costs:
     step_s: float
     """One denoising step of all views."""
     learn_s: float
-    """Learning, for each differentiated step."""
-    memory_bytes: float
+    """Learning, for each differentiated step,"""
+    score_s: float
+    """and once per texture: decoding, baking, scoring, and the way back to the latents."""
+    held_bytes: float
+    """What stays: weights, and what is worked out for the mesh."""
+    fleeting_bytes: float
+    """The most that comes and goes on top."""
+    at_once: int
+    """Views that go through the network at a time while it learns."""
 
 
 @dataclass(frozen=True)
@@ -222,8 +229,9 @@ class Generator(ABC):
         """Side of its views, where that is known without weights. Raises StudioError when files are missing."""
         return None
 
-    def costs(self, *, views: int) -> Costs | None:
-        """What painting so many views costs on a graphics card, before any run has shown it; None where mini's costs will do."""
+    def costs(self, *, views: int, free_bytes: float, onward: bool = False) -> Costs | None:
+        """What painting so many views costs on a graphics card with so much free, before any run has shown it; `onward`: where
+        more than the last step is differentiated. None where mini's costs will do."""
         return None
 
     def warm(self) -> None:  # noqa: B027 - there may be nothing to do

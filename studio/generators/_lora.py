@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -27,13 +28,6 @@ PREFIXES = (UNET, "base_model.model.")
 """What may stand before peft's names in files from elsewhere."""
 LEARNING = "default"
 """peft's name of the adapter that learns."""
-
-
-class Narrow(nn.Linear):
-    """Kept in fp32, but works in the precision of what it is given: layers share one saved input, and none is ever widened."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, self.weight.to(input.dtype))
 
 
 class Adapters:
@@ -187,9 +181,8 @@ class Adapters:
         for layer in layers.values():
             layer.update_layer(adapter, r=rank, lora_alpha=rank, config=config)
         for layer in self._layers().values():
-            layer.cast_input_dtype_enabled = False
-            for matrix in (layer.lora_A[adapter], layer.lora_B[adapter]):
-                matrix.__class__ = Narrow
+            if layer.get_base_layer().weight.dtype.itemsize < self._like.dtype.itemsize:
+                layer.forward = partial(adapted, layer)  # type: ignore[method-assign]
 
     def _switch(self) -> None:
         """Activate what counts now; only what learns wants gradients."""
@@ -207,6 +200,17 @@ class Adapters:
         if wrong:
             problem = f"This LoRA does not fit the generator (first difference: {wrong[0]})."
             raise StudioError(problem, "Load it with the generator it was trained on.")
+
+
+def adapted(layer: LoraLayer, x: Tensor) -> Tensor:
+    """W·x + Σ scale·B·A·x over the active adapters, as peft has it, but in the precision of x: the matrices are fp32, what
+    they are given is never widened for them, and the sum is rounded once."""
+    y = layer.base_layer(x)
+    for name in filter(layer.lora_A.__contains__, layer.active_adapters):
+        down, up = (getattr(layer, half)[name].weight.to(y.dtype) for half in ("lora_A", "lora_B"))
+        low = F.linear(x, down).flatten(0, -2)
+        y = torch.addmm(y.flatten(0, -2), low, up.t(), alpha=layer.scaling[name]).view_as(y)
+    return y
 
 
 def fingerprint(network: nn.Module) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from studio.generators import Painter, Scene, Words, _fuse, _lora, _sd_plan
+from studio.generators._frozen import lean
 from studio.generators._schedule import soft_clamp
 from studio.generators._sd_schedule import Schedule
 from studio.generators._sd_text import Prompts, from_where
@@ -59,8 +60,9 @@ class Diffusion(Painter):
         """`directions`: each view is told from where it sees; `fingerprint`: of the weights in their own precision, where these
         were rounded. `in_turn`: views are painted one after the other; `exact`: and learn through what they give each other.
         `memory`: bytes of the card that this process may take, 0 for all there are."""
-        self.network = unet.eval().requires_grad_(False)
-        self.controlnet, self.vae = controlnet.eval().requires_grad_(False), vae.eval().requires_grad_(False)
+        self.network, self.controlnet, self.vae = (m.eval().requires_grad_(False) for m in (unet, controlnet, vae))
+        for module in (unet, controlnet, vae):
+            lean(module)
         self.prompts, self.schedule, self.steps = prompts, schedule, len(schedule.times)
         self.view_px, self.guidance, self.control_scale = view_px, guidance, control_scale
         self.negative, self.directions, self._fingerprint = negative, directions, fingerprint
@@ -82,24 +84,24 @@ class Diffusion(Painter):
         return self.prompts.words(asked(prompt, self.negative)[0])
 
     def at_once(self, views: int, *, learning: bool, onward: bool = True) -> int:
-        device, side = self._like.device, self.view_px // self.factor
+        device = self._like.device
         if device.type != "cuda":
             return 1
-        sides = 1 if self.guidance == 1 else 2
-        dtype = next(self.controlnet.parameters()).dtype
-        free, size = _sd_plan.free_bytes(device, self.memory), {"side": side, "sides": sides, "dtype": dtype}
-        fit = _sd_plan.at_once(views, each=_sd_plan.pass_bytes(**size, learning=learning, onward=onward), free=free)
-        if learning:
-            self.recompute(not fit)
-            if not fit:
-                each = _sd_plan.pass_bytes(**size, learning=True, onward=onward, recomputed=True)
-                fit = _sd_plan.at_once(views, each=each, free=free)
-        return fit or 1
+        work, free = self._work(views), _sd_plan.free_bytes(device, self.memory)
+        if not learning:
+            return _sd_plan.sampling(work, free=free).chunk
+        plan = _sd_plan.learning(work, free=free, onward=onward)
+        self.recompute(plan.recompute)
+        return plan.chunk
 
     def recompute(self, on: bool) -> None:
         """Whether a pass with a graph keeps only what enters its blocks, and computes the rest again: slower, in less memory."""
         for module in (self.network, self.controlnet):
-            module.enable_gradient_checkpointing() if on else module.disable_gradient_checkpointing()
+            _again(module, on)
+
+    def _work(self, views: int) -> _sd_plan.Work:
+        itemsize = next(self.controlnet.parameters()).dtype.itemsize
+        return _sd_plan.Work(views, self.view_px // self.factor, 1 if self.guidance == 1 else 2, itemsize)
 
     # -- what stays ---------------------------------------------------------------------------------------------------------
 
@@ -175,6 +177,9 @@ class Diffusion(Painter):
         return self.schedule.noised(x0, noise, i)
 
     def decode(self, x0: Tensor, scene: Scene, *, views: slice = slice(None)) -> Tensor:
+        if x0.is_cuda and torch.is_grad_enabled():
+            plan = _sd_plan.decoding(self._work(1), free=_sd_plan.free_bytes(x0.device, self.memory))
+            _again(self.vae, plan.recompute)
         pictures = soft_clamp(self.decoded(x0) * 0.5 + 0.5)
         if not scene.given:
             return pictures
@@ -192,6 +197,10 @@ class Diffusion(Painter):
         """Pictures [v, 3, H, W] in 0…1 → the mode of their latents [v, C, h, w]."""
         x = (pictures * 2 - 1).to(next(self.vae.parameters()).dtype, memory_format=torch.channels_last)
         return self.vae.encode(x).latent_dist.mode().to(pictures.dtype) * self.vae.config["scaling_factor"]
+
+
+def _again(module: UNet2DConditionModel | ControlNetModel | AutoencoderKL, on: bool) -> None:
+    module.enable_gradient_checkpointing() if on else module.disable_gradient_checkpointing()
 
 
 def nearness(depth: Tensor, mask: Tensor) -> Tensor:

@@ -14,24 +14,19 @@ Exit code 1 on a card where the studio's iteration (K = 1) needs more than 1.7 s
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 
-BEGAN = time.perf_counter()
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-GIB = 2**30
 MUST_S, MUST_GIB, MUST_INFER_S = 1.7, 8.0, 1.0
 CARDS_GB = (8, 12, 16, 24)
 
@@ -51,93 +46,10 @@ def arguments() -> argparse.Namespace:
     return p.parse_args()
 
 
-@dataclass
-class Row:
-    """Medians of seconds, and the most memory that was allocated, all that stays included."""
-
-    name: str
-    seconds: float
-    gib: float
-    phases: dict[str, tuple[float, float]]
-    """Of one iteration in which every phase was waited for: seconds, and GiB on top of what there was before."""
-    setting: dict[str, Any]
-
-
-class Meter:
-    def __init__(self, device: torch.device, out: Path, limit_s: float) -> None:
-        self.card, self._out, self._limit_s = device.type == "cuda", out, limit_s
-        self.rows: list[Row] = []
-        self._phases: dict[str, list[float]] = {}
-        self.inside = False
-        """Whether phases are waited for."""
-        out.mkdir(parents=True, exist_ok=True)
-
-    def wait(self) -> float:
-        if self.card:
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
-    def row(
-        self, name: str, once: Callable[[], object], *, warm: int = 1, repeat: int = 1, phases: bool = False, setting: Any = None
-    ) -> None:
-        """`once` `warm` times, then `repeat` times with the clock running, and once by phases where these are wanted."""
-        if time.perf_counter() - BEGAN > self._limit_s:
-            print(f"| {name} | not run | |", flush=True)
-            return
-        seconds, told = [math.nan], {}
-        try:
-            for _ in range(warm):
-                once()
-            if self.card:
-                torch.cuda.empty_cache()
-                torch.cuda.reset_peak_memory_stats()
-            took = []
-            for _ in range(repeat):
-                began = self.wait()
-                once()
-                took.append(self.wait() - began)
-            seconds, peak = took, torch.cuda.max_memory_allocated() / GIB if self.card else math.nan
-            if phases:
-                self._phases, self.inside = {}, True
-                once()
-                told = {k: (round(s, 4), round(b / GIB, 3)) for k, (s, b) in self._phases.items()}
-        except torch.OutOfMemoryError:
-            peak = math.inf
-        self.inside = False
-        self.rows.append(Row(name, statistics.median(seconds), peak, told, {} if setting is None else setting))
-        self.write()
-        said = ", ".join(f"{k} {s:.3f} s {g:.2f} GiB" for k, (s, g) in told.items())
-        print(f"| {name} | {self.rows[-1].seconds:.2f} | {peak:.1f} |" + (f" <!-- {said} -->" if said else ""), flush=True)
-
-    def watch(self, owner: Any, name: str, phase: str | Callable[..., str]) -> None:
-        """From now on calls of a method count as a phase."""
-        method = getattr(owner, name)
-
-        def watched(*given: Any, **named: Any) -> Any:
-            if not self.inside:
-                return method(*given, **named)
-            began, before = self.wait(), torch.cuda.memory_allocated() if self.card else 0
-            if self.card:
-                torch.cuda.reset_peak_memory_stats()
-            found = method(*given, **named)
-            took, high = self.wait() - began, (torch.cuda.max_memory_allocated() if self.card else 0) - before
-            which = phase if isinstance(phase, str) else phase(*given)
-            told = self._phases.setdefault(which, [0.0, 0.0])
-            self._phases[which] = [told[0] + took, max(told[1], high)]
-            return found
-
-        setattr(owner, name, watched)
-
-    def write(self) -> None:
-        lines = ["| | s | GiB |", "| --- | ---: | ---: |", *(f"| {r.name} | {r.seconds:.2f} | {r.gib:.1f} |" for r in self.rows)]
-        (self._out / "sd.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (self._out / "sd.json").write_text(json.dumps([asdict(r) for r in self.rows], indent=1), encoding="utf-8")
-
-
 class Ours:
     """The studio's own iterations, one after the other; what they are made with may change in between."""
 
-    def __init__(self, args: argparse.Namespace, painter: Any, device: torch.device, judge: Any, meter: Meter) -> None:
+    def __init__(self, args: argparse.Namespace, painter: Any, device: torch.device, judge: Any, meter: Any) -> None:
         from studio import replay
 
         self._args, self.painter, self._device, self._judge, self._meter = args, painter, device, judge, meter
@@ -169,15 +81,19 @@ class Ours:
     ) -> None:
         """`chunk` None: as planned, for `gib` of memory or what is free."""
         self.live.k, self.chunk, self.recompute = min(k, self.painter.steps), chunk, recompute
-        self.painter.memory = gib * GIB
+        self.painter.memory = gib * 2**30
         scene, setting = self.objective.scene, {}
-        self._meter.row(name, lambda: next(self._iterations), setting=setting, **options)
+        self._meter.row(name, self.once, setting=setting, **options)
         recomputed = bool(getattr(self.painter.network, "is_gradient_checkpointing", False))
         setting |= {"k": self.live.k, "steps": self.painter.steps, "views": scene.views, "view_px": self.painter.view_px}
         setting |= {"guidance": self.painter.guidance, "passes": self.passes, "recompute": recomputed}
+        setting["decoder_again"] = bool(getattr(self.painter.vae, "is_gradient_checkpointing", False))
         self._meter.write()
         if self._meter.rows and self._meter.rows[-1].gib == math.inf:
             self.again()
+
+    def once(self) -> None:
+        next(self._iterations)
 
     def inference(self) -> None:
         from studio.replay import decode, drain
@@ -214,15 +130,17 @@ class Ours:
                 yield
 
 
-def others(args: argparse.Namespace, painter: Any, scene: Any, meter: Meter) -> None:
+def others(args: argparse.Namespace, painter: Any, scene: Any, meter: Any) -> None:
+    """On networks as diffusers has them. The published structure's views are independent of each other: two tell of all."""
     from tests.bench import sd_stand as way
 
     painter.recompute(False)
-    meter.row("inference, batched", lambda: way.inference(painter, scene, scene.views), repeat=2)
-    for k in args.truncations[:2]:
-        meter.row(f"plain, batched, K = {k}", lambda k=k: way.batched(painter, scene, k))
-    meter.row("inference, in turn", lambda: way.inference(painter, scene, 1))
-    meter.row("published structure, in turn, all steps", lambda: way.published(painter, scene), warm=0)
+    with way.plain(painter):
+        meter.row("inference, batched", lambda: way.inference(painter, scene, scene.views), repeat=2)
+        for k in args.truncations[:2]:
+            meter.row(f"plain, batched, K = {k}", lambda k=k: way.batched(painter, scene, k))
+        meter.row("inference, in turn", lambda: way.inference(painter, scene, 1), warm=0)
+        meter.row("published structure, all steps, 2 of the views", lambda: way.published(painter, scene, 2), warm=0)
     for p in painter.lora_parameters():
         p.grad = None
 
@@ -235,6 +153,18 @@ def cards(ours: Ours, device: torch.device) -> None:
         torch.cuda.set_per_process_memory_fraction(min(1.0, gb * 1e9 / total))
         ours.row(f"ours, K = 1, on a card of {gb} GB")
     torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def profile(ours: Ours, out: Path) -> None:
+    """Which kernels an iteration spends its time in."""
+    try:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+            ours.once()
+    except RuntimeError as error:  # where counters are not allowed
+        print(f"no profile: {error}")
+        return
+    table = seen.key_averages().table(sort_by="cuda_time_total", row_limit=40, max_name_column_width=90)
+    (out / "kernels.txt").write_text(table, encoding="utf-8")
 
 
 def apart(ours: Ours, args: argparse.Namespace) -> None:
@@ -258,7 +188,8 @@ def apart(ours: Ours, args: argparse.Namespace) -> None:
 
 def main() -> int:
     from studio.device import device as device_of
-    from tests.bench import sd_stand
+    from tests.bench import sd_forecast, sd_stand
+    from tests.bench.sd_meter import BEGAN, Meter
 
     args = arguments()
     device = device_of(args.device)
@@ -270,27 +201,26 @@ def main() -> int:
     ours.row("ours, K = 1, planned for 8 GiB", gib=MUST_GIB, warm=2, repeat=args.repeat, phases=True)
     meter.row("ours, inference", ours.inference, repeat=args.repeat)
     if meter.card:
-        torch.backends.cudnn.benchmark = True
-        ours.row("ours, K = 1, planned for 8 GiB, kernels tried out", gib=MUST_GIB, warm=2)
-        meter.row("ours, inference, kernels tried out", ours.inference)
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cuda.matmul.allow_tf32 = True
-        ours.row("ours, K = 1, planned for 8 GiB, TF32 where fp32 is asked for", gib=MUST_GIB)
-        torch.backends.cuda.matmul.allow_tf32 = False
-    for chunk in args.chunks:
-        ours.row(f"ours, K = 1, {chunk} at a time", chunk=chunk, phases=True)
-    for chunk in args.chunks[-2:]:
-        ours.row(f"ours, K = 1, {chunk} at a time, recomputed", chunk=chunk, recompute=True, phases=True)
-    others(args, painter, ours.objective.scene, meter)
-    if meter.card:
         cards(ours, device)
-    for k in args.truncations[1:2]:
-        for chunk in args.chunks:
-            ours.row(f"ours, K = {k}, {chunk} at a time", k=k, chunk=chunk, warm=0)
+    others(args, painter, ours.objective.scene, meter)
+    for chunk in args.chunks[::-1]:
+        ours.row(f"ours, K = 1, {chunk} at a time", chunk=chunk, phases=True)
+    ours.row("ours, K = 1, all at a time, recomputed", chunk=args.views, recompute=True)
+    if meter.card:
+        profile(ours, args.out)
+        pace, held = sd_forecast.fitted(meter.rows)
+        print(f"\n{sd_forecast.told(pace)}  # {held / 1e9:.2f} GB stay\n", flush=True)
     apart(ours, args)
-    for k in args.truncations[2:]:
+    for row in [r for r in meter.rows if meter.card and r.name.startswith("apart")]:
+        seconds, gib = sd_forecast.foreseen(row.setting, pace, held)
+        off = f"{seconds / row.seconds - 1:+.0%} s, {gib / row.gib - 1:+.0%} GiB"
+        print(f"{row.name}: foreseen {seconds:.2f} s, {gib:.1f} GiB ({off})", flush=True)
+    for k in args.truncations[1:]:
         for chunk in args.chunks[::-1]:
             ours.row(f"ours, K = {k}, {chunk} at a time", k=k, chunk=chunk, warm=0)
+    with sd_stand.plain(painter):
+        scene = ours.objective.scene
+        meter.row("published structure, all steps", lambda: sd_stand.published(painter, scene, scene.views), warm=0)
     whole, alone = meter.rows[:2]
     met = whole.seconds <= MUST_S and whole.gib <= MUST_GIB and alone.seconds <= MUST_INFER_S
     return 0 if met or not meter.card or args.tiny else 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -133,10 +134,27 @@ def stepped(painter: Any, scene: Any, x: Tensor, i: int, views: slice) -> Tensor
     return painter.schedule.step(x, clean, i, noise=None)
 
 
-def published(painter: Any, scene: Any) -> None:
+@contextmanager
+def plain(painter: Any) -> Iterator[None]:
+    """Within: the networks as diffusers and peft have them."""
+    from studio.generators._frozen import FrozenConv
+
+    parts = [m for network in (painter.network, painter.controlnet, painter.vae) for m in network.modules()]
+    ways = {m: m.__dict__.pop("forward") for m in parts if "forward" in m.__dict__}
+    convolutions = [m for m in parts if type(m) is FrozenConv]
+    for m in convolutions:
+        m.__class__ = nn.Conv2d
+    yield
+    for m in convolutions:
+        m.__class__ = FrozenConv
+    for m, forward in ways.items():
+        m.forward = forward
+
+
+def published(painter: Any, scene: Any, views: int) -> None:
     """Views in turn; all steps of a view are back-propagated, each recomputed on the way."""
     start = painter.noise(scene, generator=torch.Generator().manual_seed(0))
-    for view in range(scene.views):
+    for view in range(views):
         v = slice(view, view + 1)
         x = start[v].requires_grad_()
         for i in range(painter.steps):
