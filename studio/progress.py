@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from studio.alarm import Alarm
@@ -108,6 +110,8 @@ class Progress:
     """Each reward's part of the push in this iteration; they add up to 1."""
     heat: Mapping[str, Tensor] = field(default_factory=dict)
     """The length of the texture gradient [S, 1, T, T] of the reward that `Live.heat` names."""
+    kept: Path | None = None
+    """The file in which `texture` was kept to be picked from, by its key in the folder of the picks."""
     cameras: tuple[Camera, ...] = ()
     """Where the painting cameras stand, whenever that has changed."""
     change: str = ""
