@@ -28,7 +28,7 @@ from studio.session.painting import Pace, Painting, State
 from studio.session.picking import Picking
 from studio.session.problem import Problem
 from studio.session.reading import Health, examined, read, warm
-from studio.session.running import Running, thumbnail
+from studio.session.running import HOLD_S, Running, thumbnail
 from studio.session.showing import Showing
 
 if TYPE_CHECKING:
@@ -156,6 +156,12 @@ class Session(Editing, Showing, Painting, Filing, Loras, Picking):
         self._changed()
         if self.document.mesh != self._mesh_path:
             self._load(self.document.mesh, adopt=False)
+
+    def hold(self, seconds: float) -> None:
+        """The camera moves: let whatever is painted wait."""
+        super().hold(seconds)
+        if self._variations is not None:
+            self._variations.hold(min(seconds, HOLD_S))
 
     def _begin(self, *, single: bool) -> None:
         self.stop_comparing()

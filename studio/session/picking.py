@@ -53,6 +53,10 @@ class Picking(Keeping, ABC):
         """A run is going on."""
 
     @abstractmethod
+    def use_learned(self, then: Callable[[], Any]) -> None:
+        """Keep what was learned in use; then go on."""
+
+    @abstractmethod
     def _on_the_right_uvs(self, config: Config) -> Config:
         """The settings as a run on the present mesh needs them."""
 
@@ -87,6 +91,10 @@ class Picking(Keeping, ABC):
         self._variations = Worker(lambda: _painted(config, mesh, live, after))
         self._variations.start()
         self._changed()
+
+    def keep_and_compare(self) -> None:
+        """Keep what was learned in use, and compare fresh samples of it. Raises StudioError where nothing was learned."""
+        self.use_learned(self.compare)
 
     def stop_comparing(self) -> None:
         """Show the texture again; what was picked stays."""

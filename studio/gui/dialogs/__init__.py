@@ -30,6 +30,8 @@ Kinds = dict[str, tuple[str, ...]]
 MESHES: Kinds = {f"Meshes ({' '.join(SUFFIXES)})": SUFFIXES}
 LORAS: Kinds = {f"LoRAs (*{LORA})": (LORA,)}
 PICTURES: Kinds = {"Pictures": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")}
+PICKS_SUFFIX = ".picks"
+PICKS: Kinds = {"Picks (picks.jsonl)": (".jsonl",)}
 PROJECTS: Kinds = {f"Projects (*{PROJECT})": (PROJECT,)}
 MOST_FAILURES = 20
 
@@ -172,6 +174,18 @@ class Dialogs:
         """Choose a picture that says where rewards push, or what stays as it is."""
         title = "Choose a mask"
         self.browse(Wish(title, "Choose", PICTURES, take, self._folder(title)))
+
+    def export_picks(self) -> None:
+        """Into a new folder."""
+        title, session = "Save the picks", self.app.session
+        name = f"{session.document.mesh.stem}{PICKS_SUFFIX}"
+        kinds = {f"Picks (*{PICKS_SUFFIX})": (PICKS_SUFFIX,)}
+        self.browse(Wish(title, "Save", kinds, session.export_picks, self._folder(title), saves=True, name=name, asks=False))
+
+    def import_picks(self) -> None:
+        """Choose the list in such a folder."""
+        title = "Add picks"
+        self.browse(Wish(title, "Add", PICKS, self.app.session.import_picks, self._folder(title)))
 
     def add_lora(self) -> None:
         self._open("Add a LoRA", LORAS)
