@@ -83,6 +83,8 @@ class Result:
     """The same seeds after learning."""
     lora: Mapping[str, Tensor]
     """The tuned LoRA on the CPU, empty when none was trained."""
+    seeds: Tensor | None = None
+    """The first held-out seeds before and after learning, lit: [2, n, 3, h, w] uint8; None where nothing was held out."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,6 +55,7 @@ class Trace:
             "curves": {name: len(points) for name, points in session.curves.items()},
             "markers": len(session.markers),
             "comparing": session.comparing,
+            "answerable": session.pair is not None,
             "picked": session.picked,
             "taste": session.taste,
             "tasks": [[t.name, t.state] for t in session.tasks],

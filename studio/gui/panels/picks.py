@@ -42,7 +42,7 @@ class PicksPanel(Panel):
 
     title: ClassVar[str] = "Picks"
     place: ClassVar[Any] = "right"
-    order: ClassVar[int] = 25
+    order: ClassVar[int] = 24
 
     def build(self, app: App, parent: int | str) -> Callable[[], None]:
         return _Picks(app, parent).update
@@ -76,7 +76,7 @@ def learned(session: Session) -> tuple[str, float | None]:
 
 class _Picks:
     def __init__(self, app: App, parent: int | str) -> None:
-        self._app = app
+        self._app, self._parent = app, parent
         self._seen: tuple[Any, ...] = ()
         theme, px = app.theme, app.theme.px
         with dpg.child_window(parent=parent, tag="picks.list", border=False, height=-1):
@@ -84,7 +84,6 @@ class _Picks:
             theme.note(ABOUT, tag="picks.about")
             compare = command("picks.compare")
             theme.button("", f"{compare.tip} Key: K", lambda: compare.act(app), tag="picks.compare", width=-1, height=px(TALL))
-            dpg.bind_item_theme("picks.compare", theme.primary)
             with dpg.group(horizontal=True, tag="picks.answers"):
                 for name, words in ANSWERS.items():
                     entry = command(f"picks.{name}")
@@ -147,11 +146,11 @@ class _Picks:
     def update(self) -> None:
         """Follow the session."""
         session = self._app.session
-        if not dpg.is_item_visible("picks.list") and self._seen:
+        if self._seen and not dpg.is_item_visible(self._parent):
             return
         if session.texture is not None:
             session.look_for_picks()
-        wide = dpg.get_item_rect_size("picks.list")[0]
+        wide = (dpg.get_item_width("zone.right") or 0) - self._app.theme.px(24)
         state = (session.revision, session.comparing, wide)
         if state == self._seen or not measurable(self._app):
             return
@@ -164,6 +163,9 @@ class _Picks:
         dpg.configure_item("picks.about", show=not comparing)
         label = "■   Back to the texture" if comparing else "▶   Compare variations"
         dpg.configure_item("picks.compare", label=label, enabled=command("picks.compare").enabled(self._app))
+        ripe = comparing and n >= PLENTY // 2
+        for name, first in (("compare", not comparing), ("learn", ripe)):
+            dpg.bind_item_theme(f"picks.{name}", self._app.theme.primary if first else 0)
         dpg.configure_item("picks.answers", show=comparing)
         for name in ANSWERS:
             dpg.configure_item(
