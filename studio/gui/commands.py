@@ -89,7 +89,8 @@ def command(name: str) -> Command:
 def _toggle_run(app: App) -> None:
     session = app.session
     act = {"running": session.pause, "preparing": session.pause, "paused": session.resume}.get(session.state, session.start)
-    (session.resume if session.pausing else act)()
+    act = session.resume if session.pausing else act
+    app.dialogs.start(act) if act == session.start else act()
 
 
 def _run_words(app: App) -> str:
@@ -279,7 +280,7 @@ _ALL = [
         enabled=lambda app: app.session.state != "stopping",
     ),
     Command(
-        "run.step", "One step", "Do one learning step, then pause.", lambda app: app.session.step(), ("N",),
+        "run.step", "One step", "Do one learning step, then pause.", lambda app: app.dialogs.start(app.session.step), ("N",),
         enabled=lambda app: app.session.state not in ("preparing", "running", "stopping"),
     ),
     Command("run.stop", "Stop", "End the run; what it made stays.", lambda app: app.session.stop(), ("Esc",), enabled=_busy),

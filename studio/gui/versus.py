@@ -78,7 +78,7 @@ def _words(layer: int | str, theme: Theme, words: str, middle: Point, *, ground:
     px, half = theme.px, _wide(words, theme) / 2
     low, high = (middle[0] - half - px(PAD), middle[1] - px(HIGH) / 2), (middle[0] + half + px(PAD), middle[1] + px(HIGH) / 2)
     dpg.draw_rectangle(low, high, color=(0, 0, 0, 0), fill=ground, rounding=px(HIGH) / 2, parent=layer)
-    dpg.draw_text((middle[0] - half, middle[1] - px(TEXT) * 0.6), words, size=px(TEXT), color=ink, parent=layer)
+    dpg.draw_text((middle[0] - half, middle[1] - px(TEXT) * 0.52), words, size=px(TEXT), color=ink, parent=layer)
 
 
 def _wide(words: str, theme: Theme) -> float:

@@ -59,7 +59,8 @@ class Taste:
         self.accuracy, ridge = max((*_left_out(apart, ridge), ridge) for ridge in RIDGES)[1:]
         self._weights = fitted(apart, ridge)
         share = f"It agrees with {self.accuracy:.0%} of those it was not fitted to"
-        doubt = ", little better than tossing a coin: pick more before you trust it." if self.accuracy < DOUBTFUL else "."
+        little = "little" if self.accuracy > 0.5 else "no"
+        doubt = f", {little} better than tossing a coin: pick more before you trust it." if self.accuracy < DOUBTFUL else "."
         self.notes = (f"Your taste is read from {len(apart)} picks. {share}{doubt}",)
 
     def __call__(self, features: Tensor) -> Tensor:

@@ -147,8 +147,7 @@ class Keeping(ABC):
             raise StudioError(f"Too few picks to learn from: {self.picked or 0}.", f"Make at least {FEWEST}.")
         self.stop_comparing()
         config = edits.with_plug(self.config, "trainer", "preference")
-        picks = str(self._folder) if self._folder is not None else ""
-        config = parse({"trainer": {"score": "", "picks": picks}, "held_out": self.config.held_out or SEEDS}, base=config)
+        config = parse({"trainer": {"score": ""}, "held_out": self.config.held_out or SEEDS}, base=config)
         self.commit()
         self.edit(config, key="learn from picks")
         self.commit()

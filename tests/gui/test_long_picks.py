@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.gui.conftest import QUICK
 from tests.gui.driver import State, Window
 from tests.gui.screen import why_not
 from tests.gui.steps import camera, column, fill, ready
@@ -111,10 +112,10 @@ def test_the_generator_learns_and_shows_fresh_samples(window: Window) -> None:
     window.wait(lambda s: s["state"] == "done", seconds=240, what="the end")
     window.settle()
     window.keep("learned")
-    window.click("tab.variety", (0.5, 0.5))
-    window.wait(lambda s: "variety.after.picture" in s["items"])
+    window.click("tab.seeds", (0.5, 0.5))
+    window.wait(lambda s: "seeds.after.picture" in s["items"])
     window.settle()
-    window.keep("variety")
+    window.keep("seeds before and after")
     window.click("tab.picks", (0.5, 0.5))
     window.click("picks.on")
     open_pair(window)
@@ -138,3 +139,41 @@ def test_the_next_day(begin: Begin, project: Path, home: Path, window: Window) -
     again.wait(lambda s: s["picked"] == picked)
     again.settle()
     again.keep("the next day")
+
+
+def test_a_score_of_ones_own_runs_only_after_it_was_shown(begin: Begin, tmp_path: Path) -> None:
+    """The first start shows path and hash, and Escape runs nothing; the second is confirmed, and a third does not ask."""
+    from studio import resources
+    from studio.config import parse
+    from studio.document import Document
+    from studio.project import Project, save
+    from studio.surface.mesh import load
+
+    ran, score = tmp_path / "ran", tmp_path / "my score.py"
+    code = f"""from pathlib import Path
+
+def score(pictures, texture):
+    Path({str(ran)!r}).touch()
+    return float(texture.std())
+"""
+    score.write_text(code, encoding="utf-8")
+    trainer = {"name": "preference", "score": str(score), "samples": 16, "gap": 0.0}
+    config = parse({**QUICK, "trainer": trainer, "iterations": 1, "rewards": {}})
+    mesh = resources.sample("vase")
+    window = begin(save(Project(Document(mesh, config), load(mesh)), tmp_path / "own.patina"), name="picks own score")
+    ready(window)
+    window.key("F5")
+    window.wait(lambda s: s["dialog"] == "question")
+    window.settle()
+    window.keep("run this code?")
+    window.key("Escape")
+    window.wait(lambda s: not s["dialog"])
+    assert window.state()["state"] == "idle" and not ran.exists()
+    window.key("F5")
+    window.wait(lambda s: s["dialog"] == "question")
+    window.click("question.answer_0")
+    window.wait(lambda s: s["state"] == "done", seconds=120, what="the end of the run")
+    assert ran.exists() and "Traceback" not in window.log()
+    window.key("F5")
+    window.wait(lambda s: s["state"] in ("preparing", "running"))
+    assert not window.state()["dialog"]

@@ -71,7 +71,7 @@ def learned(session: Session) -> tuple[str, float | None]:
     if found.get("stopped"):
         said += f" {found['stopped']}"
     kept = (session.report.get("diversity") or {}).get("kept")
-    return said + (f" Variety kept: {kept:.0%}; see the tab Variety." if kept is not None else ""), accuracy
+    return said + (f" Variety kept: {kept:.0%}; see the tab Seeds." if kept is not None else ""), accuracy
 
 
 class _Picks:

@@ -1,4 +1,4 @@
-"""Variety: the same seeds before and after learning, and how different they still are."""
+"""Seeds: the same ones before and after learning, and how different they still are."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ LEAST_PX = 40
 
 
 @dataclass(frozen=True)
-class VarietyPanel(Panel):
+class Seeds(Panel):
     """Held-out seeds before and after."""
 
-    title: ClassVar[str] = "Variety"
+    title: ClassVar[str] = "Seeds"
     place: ClassVar[Any] = "right"
     order: ClassVar[int] = 26
 
     def build(self, app: App, parent: int | str) -> Callable[[], None]:
-        return _Variety(app, parent).update
+        return _Seeds(app, parent).update
 
 
 def told(report: Mapping[str, Any]) -> tuple[str, bool]:
@@ -66,22 +66,22 @@ def facts(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-class _Variety:
+class _Seeds:
     def __init__(self, app: App, parent: int | str) -> None:
-        self._app, self._parent, self._shelf = app, parent, Shelf("variety")
+        self._app, self._parent, self._shelf = app, parent, Shelf("seeds")
         self._seen: tuple[Any, ...] = ()
         self._textures: list[int] = []
         theme, px = app.theme, app.theme.px
-        with dpg.child_window(parent=parent, tag="variety.list", border=False, height=-1):
+        with dpg.child_window(parent=parent, tag="seeds.list", border=False, height=-1):
             dpg.add_spacer(height=px(GRID) // 2)
-            theme.note(NOTHING, tag="variety.empty")
-            theme.note("", tag="variety.kept")
-            theme.note("", tag="variety.warning", warning=True)
+            theme.note(NOTHING, tag="seeds.empty")
+            theme.note("", tag="seeds.kept")
+            theme.note("", tag="seeds.warning", warning=True)
             for when in ("before", "after"):
-                with dpg.group(tag=f"variety.{when}", show=False):
+                with dpg.group(tag=f"seeds.{when}", show=False):
                     theme.head(when.capitalize())
-                    dpg.add_group(tag=f"variety.{when}.grid")
-            theme.note("", tag="variety.facts")
+                    dpg.add_group(tag=f"seeds.{when}.grid")
+            theme.note("", tag="seeds.facts")
             dpg.add_spacer(height=px(GRID))
             theme.head("Which trainer keeps it?")
             for name in trainers.SOCKET.working():
@@ -101,18 +101,18 @@ class _Variety:
         self._seen = state
         said, bad = told(session.report)
         for tag, text in (("kept", "" if bad else said), ("warning", said if bad else "")):
-            dpg.set_value(f"variety.{tag}", text)
-            dpg.configure_item(f"variety.{tag}", show=bool(text))
-        dpg.configure_item("variety.empty", show=not said)
-        dpg.set_value("variety.facts", facts(session.report) if said else "")
-        dpg.configure_item("variety.facts", show=bool(said))
+            dpg.set_value(f"seeds.{tag}", text)
+            dpg.configure_item(f"seeds.{tag}", show=bool(text))
+        dpg.configure_item("seeds.empty", show=not said)
+        dpg.set_value("seeds.facts", facts(session.report) if said else "")
+        dpg.configure_item("seeds.facts", show=bool(said))
         self._show(session.seeds if said else None, wide)
 
     def _show(self, seeds: np.ndarray | None, wide: int) -> None:
         px = self._app.theme.px
         for when in ("before", "after"):
-            dpg.configure_item(f"variety.{when}", show=seeds is not None)
-            dpg.delete_item(f"variety.{when}.grid", children_only=True)
+            dpg.configure_item(f"seeds.{when}", show=seeds is not None)
+            dpg.delete_item(f"seeds.{when}.grid", children_only=True)
         while self._textures:
             self._shelf.drop(self._textures.pop())
         if seeds is None or wide < px(LEAST_PX):
@@ -123,5 +123,5 @@ class _Variety:
         for when, row in zip(("before", "after"), seeds, strict=True):
             texture = self._shelf.put(sheet(row.astype(np.float32) / 255, across, cell, gap))
             self._textures.append(texture)
-            dpg.add_image(texture, parent=f"variety.{when}.grid", tag=f"variety.{when}.picture")
-            self._app.theme.tip(f"variety.{when}.picture", "The same seeds in the same order; none of them was learned from.")
+            dpg.add_image(texture, parent=f"seeds.{when}.grid", tag=f"seeds.{when}.picture")
+            self._app.theme.tip(f"seeds.{when}.picture", "The same seeds in the same order; none of them was learned from.")
