@@ -111,6 +111,8 @@ class Session(Editing, Showing, Painting, Filing, Loras, Picking):
         """
         self.stop()
         self.stop_comparing()
+        if self._leaving is not None:
+            self._leaving.join(STOP_S)
         if self._running is not None:
             self._running.worker.join(STOP_S)
             self._watch()

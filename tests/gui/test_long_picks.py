@@ -74,6 +74,9 @@ def test_twenty_picks_with_keys_and_a_click(window: Window, home: Path) -> None:
         shown, key = pair(window.state()), KEYS[n % len(KEYS)]
         if n == 7:
             window.click("viewport", (0.75, 0.4))
+        elif n == 12:
+            left, _, right, bottom = window.rect("viewport")
+            window.click((left, bottom - 60, right, bottom - 28))  # "Neither", below the middle
         else:
             window.key(key)
         window.wait(lambda s, shown=shown: pair(s) != shown or not s["answerable"], seconds=60)
