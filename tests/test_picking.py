@@ -109,6 +109,11 @@ def test_picks_are_kept_at_once_taken_back_learned_from_and_there_the_next_day(
     next_day.undo_pick()
     assert len(stored(next_day).picks) == 3
 
+    elsewhere = sessions(sphere, prompt="red stripes")
+    elsewhere.import_picks(tmp_path / "mine.picks" / "picks.jsonl")
+    until(elsewhere, lambda: elsewhere.picked == 4)
+    assert elsewhere.status == "1 picks were added."
+
 
 def test_what_cannot_be_compared_is_said_and_settings_begin_anew(comparing: Session, tmp_path: Path) -> None:
     session = comparing
@@ -117,6 +122,9 @@ def test_what_cannot_be_compared_is_said_and_settings_begin_anew(comparing: Sess
     first = session._variations
     session.set_knob("run", "seed", 7)
     assert session.comparing and session._variations is not first and session.pair is None
+    session.stop()
+    assert not session.comparing and session.state == "idle"
+    session.compare()
     session.start()
     assert not session.comparing
     with pytest.raises(StudioError, match="A run is going on"):

@@ -116,7 +116,7 @@ def _at(scale: float) -> Callable[[App], bool]:
 
 
 def _busy(app: App) -> bool:
-    return app.session.state in ("preparing", "running", "paused")
+    return app.session.comparing or app.session.state in ("preparing", "running", "paused")
 
 
 def _has_mesh(app: App) -> bool:

@@ -110,7 +110,6 @@ class Session(Editing, Showing, Painting, Filing, Loras, Picking):
         What was not saved is offered at the next start, unless it was declined (`forget`).
         """
         self.stop()
-        self.stop_comparing()
         if self._leaving is not None:
             self._leaving.join(STOP_S)
         if self._running is not None:
@@ -158,6 +157,11 @@ class Session(Editing, Showing, Painting, Filing, Loras, Picking):
         self._changed()
         if self.document.mesh != self._mesh_path:
             self._load(self.document.mesh, adopt=False)
+
+    def stop(self) -> None:
+        """End the run, or comparing; what was made stays."""
+        self.stop_comparing()
+        super().stop()
 
     def hold(self, seconds: float) -> None:
         """The camera moves: let whatever is painted wait."""

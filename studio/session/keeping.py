@@ -79,7 +79,8 @@ class Keeping(ABC):
         """Count the picks of other days, once."""
         if self.picked is None and self._folder is None:
             self.picked = 0
-            self._taster.submit("", by_hand, then=self._counted, failed=lambda e: self._failed("Reading picks", e))
+            here = lambda count: self._counted(count) if self._folder is None else None  # noqa: E731
+            self._taster.submit("", by_hand, then=here, failed=lambda e: self._failed("Reading picks", e))
 
     def export_picks(self, target: Path) -> None:
         """Write the picks of this mesh and generator, with their textures, into a folder."""
@@ -90,16 +91,19 @@ class Keeping(ABC):
     def import_picks(self, log: Path) -> None:
         """Add picks that were exported, here or elsewhere: `log` is their list."""
 
-        def read() -> tuple[Path, int]:
-            source = Picks(log.parent)
-            subject = next((sample.subject for sample in source.samples.values()), {})
-            folder = self._folder or home(subject)
-            return folder, Picks(folder).take_in(log.parent)
+        folder = self._folder
 
-        def there(found: tuple[Path, int]) -> None:
-            self._folder = found[0]
-            self._count()
-            self.say(f"{found[1]} picks were added.")
+        def read() -> int:
+            subject = next((sample.subject for sample in Picks(log.parent).samples.values()), {})
+            return Picks(folder or home(subject)).take_in(log.parent)
+
+        def there(count: int) -> None:
+            self.say(f"{count} picks were added.")
+            if self._folder is not None:
+                self._count()
+            else:
+                self.picked = None
+                self.look_for_picks()
 
         self._on_disk("importing picks", read, there, "Importing picks")
 
@@ -151,7 +155,15 @@ class Keeping(ABC):
         self.commit()
         self.edit(config, key="learn from picks")
         self.commit()
-        self._on_disk("", lambda: None, lambda _: self.start(), "The run")  # after what is still being written
+        begin = lambda _: self._or_say_why_not(self.start)  # noqa: E731
+        self._on_disk("", lambda: None, begin, "The run")  # after what is still being written
+
+    def _or_say_why_not(self, act: Callable[[], None]) -> None:
+        """Do it; what the user can mend becomes a problem: nobody catches what is raised here."""
+        try:
+            act()
+        except StudioError as error:
+            self._failed("The run", error)
 
     def _read_taste(self) -> None:
         """How well a taste predicts picks, where enough have been made since it was last read."""

@@ -6,6 +6,7 @@ Variations are painted by a run of the trainer `variations` on a thread of its o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -16,7 +17,7 @@ from studio.config import Config, parse
 from studio.errors import StudioError
 from studio.preferences import Picks
 from studio.session.keeping import Keeping
-from studio.session.pairing import AHEAD, Pair, Pool, Variation
+from studio.session.pairing import AHEAD, ROOM, Pair, Pool, Variation
 from studio.session.running import Seen
 from studio.worker import Worker
 
@@ -42,7 +43,7 @@ class Picking(Keeping, ABC):
         self.painting = ""
         """What is being done for the next variation, in words."""
         self._pool = Pool()
-        self._answered: list[tuple[Pair, bool]] = []
+        self._answered: deque[tuple[Pair, bool]] = deque(maxlen=ROOM)  # they hold textures
         self._variations: Worker[Seen | Variation] | None = None
         self._compared: tuple[object, ...] = ()
         """What the settings were that variations cannot follow."""
@@ -85,7 +86,8 @@ class Picking(Keeping, ABC):
         config = self._on_the_right_uvs(config)
         config.check()
         config.check_loras()
-        self._pool, self._answered, self.pair, self.painting = Pool(), [], None, "preparing"
+        self._pool, self.pair, self.painting = Pool(), None, "preparing"
+        self._answered.clear()
         mesh, after, self._leaving, self._compared = self.mesh, self._leaving, None, _lasting(self.config)
         live = lambda: edits.live(config, self.config if self.config.prompt.strip() else config, None)  # noqa: E731
         self._variations = Worker(lambda: _painted(config, mesh, live, after))
@@ -108,7 +110,7 @@ class Picking(Keeping, ABC):
         """Begin anew where the settings have changed in what variations cannot follow."""
         if self.comparing and _lasting(self.config) != self._compared:
             self.stop_comparing()
-            self.compare()
+            self._or_say_why_not(self.compare)
 
     def pick(self, side: Side | None) -> None:
         """The left or the right one is better, or neither: the next pair."""
@@ -123,7 +125,7 @@ class Picking(Keeping, ABC):
         self._turn()
 
     def undo_pick(self) -> None:
-        """Take the last answer back and show its pair again; of an earlier day, only the pick is taken back."""
+        """Take the last answer back and show its pair again; of one long ago, only the pick is taken back."""
         if not self.can_undo_pick:
             return
         pair, kept = self._answered.pop() if self._answered else (self.pair, True)
