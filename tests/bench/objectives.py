@@ -59,9 +59,9 @@ def scale(pictures: Tensor) -> Tensor:
 
 
 def left(pictures: Tensor) -> Tensor:
-    """Brighter on the left of the first picture."""
-    half = pictures.shape[-1] // 2
-    return pictures[0, :, :, :half].mean() - pictures[0, :, :, half:].mean()
+    """Brighter on the left of the first picture, as a part of both: a darker texture has no other asymmetry."""
+    bright, dark = (side.mean() for side in pictures[0].chunk(2, dim=-1))
+    return (bright - dark) / (bright + dark)
 
 
 TASTES = {"colour": colour, "scale": scale, "left": left}
@@ -249,14 +249,14 @@ def tables(found: list[dict[str, Any]]) -> str:
             f"| {case['apart']:.2f} | {(report['peak_memory_bytes'] or 0) / 2**30:.1f} |"
         )
     said = f"Three hidden tastes, from {PICKS} simulated picks with {WRONG:.0%} wrong, on seeds that nobody picked from:"
-    lines += ["", said, "", "| taste | mesh | before | after | gain | from | held-out picks | diversity | s each |",
-              "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
+    lines += ["", said, "", "| taste | mesh | before | after | gain | from | deviations | held-out picks | diversity | s each |",
+              "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
     for case in (c for c in found if c["what"] == "taste"):
         gain, mean = paired(case["before"], case["after"]), lambda values: sum(values) / len(values)
         accuracy = case["report"]["preferences"]["accuracy"]
         lines.append(
-            f"| {case['on']} | {case['mesh']} | {mean(case['before']):.3f} | {mean(case['after']):.3f} | {gain.mean:+.3f} "
-            f"| {gain.low:+.3f} | {f'{accuracy[-1][1]:.0%}' if accuracy else ''} "
+            f"| {case['on']} | {case['mesh']} | {mean(case['before']):.4g} | {mean(case['after']):.4g} | {gain.mean:+.2g} "
+            f"| {gain.low:+.2g} | {gain.share:+.1f} | {f'{accuracy[-1][1]:.0%}' if accuracy else ''} "
             f"| {(case['report']['diversity'] or {}).get('kept', 0):.0%} | {case['apart']:.2f} |"
         )
     return "\n".join(lines) + "\n"
