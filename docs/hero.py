@@ -120,6 +120,7 @@ def act(window: Window, camera: Camera) -> None:
     with window.dragging("rewards.symmetry.weight", (0.5, 0.5)) as by:
         by((right - left) * 0.42, 0, steps=14)
         time.sleep(0.8)
+    window.move("viewport", (0.85, 0.9))
     window.wait(lambda s: s["state"] not in ("preparing", "running"), seconds=300, what="the end of the run")
     time.sleep(1.0)
     turn((-130, -10), (260, 0), (-130, 10))

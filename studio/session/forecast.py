@@ -68,6 +68,7 @@ def forecast(config: Config) -> Forecast:
     total = t.prepare_s + paint
     if options.get("score"):
         total += options["samples"] * paint
+    total += max(0, options.get("count", 1) - 1) * paint
     if config.trainer.iterates:
         sampled = paint if config.trainer.learns and config.trainer.follows_rewards else 0.0
         each = options.get("batch", 1) * (sampled + t.score_s + t.learn_s * min(options.get("k", 1), steps))

@@ -53,10 +53,11 @@ def kept(objective: Objective, picks: Picks, seed: int) -> Generator[Progress, N
         if (sample.seed, sample.prompt, sample.subject) == (seed, objective.prompt, subject):
             return sample.key, None
     painted = yield from objective.paint(seed, stage="gathering")
-    pictures = lit(objective, painted)
-    yield Progress("gathering", 1, 1, texture=painted.texture, pictures=painted.pictures[:, :3])
     facts = {"prompt": objective.prompt, "seed": seed, "subject": objective.subject}
-    return picks.add(x0=painted.rollout.x0, pictures=pictures, **facts).key, painted
+    key = picks.add(x0=painted.rollout.x0, pictures=lit(objective, painted), **facts).key
+    seen = {"texture": painted.texture, "pictures": painted.pictures[:, :3]}
+    yield Progress("gathering", 1, 1, kept=picks.path(key), **seen)
+    return key, painted
 
 
 def gathered(objective: Objective, picks: Picks, plan: Plan, live: Live) -> Generator[Progress, None, str]:

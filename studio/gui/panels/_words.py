@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-NAMES = {"uv_checker": "UV checker", "lora_reward": "LoRA reward", "mean_curvature": "Curvature"}
+NAMES = {"uv_checker": "UV checker", "lora_reward": "LoRA reward", "nabla_db": "Nabla DB", "mean_curvature": "Curvature"}
 STATES = {
     "idle": "Ready",
     "preparing": "Preparing",
