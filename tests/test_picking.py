@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from studio import resources
 from studio.errors import StudioError
 from studio.preferences import HAND, Picks
 from studio.session import Session
@@ -47,6 +48,12 @@ def test_there_is_room_for_so_many_and_for_one_prompt() -> None:
     assert pool.unseen == ROOM and not keys(pool) & seen, "what was seen made room"
     pool.add(variation("blue", prompt="blue"))
     assert pool.next() is None and pool.unseen == 1
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Picks of other tests are none of these."""
+    monkeypatch.setenv(resources.HOME_VARIABLE, str(tmp_path / "home"))
 
 
 @pytest.fixture
