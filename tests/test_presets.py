@@ -58,8 +58,11 @@ def test_two_steps_run(name: str, mesh: Mesh) -> None:
 
     small = {"iterations": 2, "held_out": 0, "atlas_px": 256, "views": 2, "max_views": 2, "device": "cpu", "renderer": "embree"}
     config = parse({**small, "generator": {"name": "tiny", "steps": 2}}, base=parse(preset(name)))
-    if hasattr(config.trainer, "batch"):
-        config = parse({"trainer": {"batch": min(2, config.trainer.batch)}}, base=config)
+    most = {"batch": 2, "samples": 16}
+    config = parse(
+        {"trainer": {k: min(n, getattr(config.trainer, k, 0)) for k, n in most.items() if hasattr(config.trainer, k)}},
+        base=config,
+    )
     (last,) = deque(run(config, mesh), maxlen=1)
     assert last.result is not None
     colour = last.result.texture.channels["base_color"]

@@ -15,7 +15,7 @@ from studio.objective import Term
 from studio.progress import Live, Progress
 from studio.replay import drain
 from studio.run import run
-from studio.trainers import _tilt
+from studio.trainers import _tilt, nabla_db
 from studio.trainers._pass import Pass
 from studio.trainers._transitions import Aim, Transition, descended, gathered, spreads
 from tests.meshes import uv_sphere
@@ -193,6 +193,14 @@ def test_trust_pulls_towards_what_the_network_said_before() -> None:
 # -- runs ---------------------------------------------------------------------------------------------------------------------
 
 MESH = uv_sphere(24, 12)
+
+
+@pytest.fixture(autouse=True)
+def few_untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer chains tell how much untrained textures differ: what they cost is most of a small run."""
+    monkeypatch.setattr(nabla_db, "UNTRAINED", 3)
+
+
 SMALL = {
     "prompt": "red",
     "iterations": 3,
@@ -246,8 +254,9 @@ def test_the_kl_budget_ends_the_run() -> None:
 
 
 def test_pictures_are_seen_from_cameras_that_move() -> None:
-    (a, b), _, _ = ran(rewards={"palette": 0.0, "quality": 1.0}, iterations=2)
-    assert a.metrics["gradient"] > 0 and b.metrics["gradient"] > 0
+    """With a reward that sees pictures."""
+    (a,), _, _ = ran(rewards={"palette": 0.0, "quality": 1.0}, iterations=1)
+    assert a.metrics["gradient"] > 0
 
 
 @pytest.mark.long

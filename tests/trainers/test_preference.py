@@ -114,6 +114,7 @@ MESH = uv_sphere(24, 12)
 SMALL = {
     "prompt": "red",
     "iterations": 4,
+    "judge_every": 0,
     "atlas_px": 256,
     "views": 2,
     "max_views": 2,
@@ -203,10 +204,11 @@ def test_a_score_that_fails_costs_a_sentence_and_what_was_painted_is_kept(tmp_pa
         ran(tmp_path / "picks", trainer=trainer)
 
 
-def test_picks_of_another_mesh_and_too_few_are_refused(tmp_path: Path) -> None:
-    ran(tmp_path, iterations=0)
+def test_picks_of_another_mesh_and_too_few_are_refused(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    folder = tmp_path_factory.getbasetemp() / "shared-picks"
+    ran(folder, iterations=0)
     with pytest.raises(StudioError, match="There are 0 picks .* 5 were made for another mesh"):
-        for _ in run(parse({"trainer": {"picks": str(tmp_path), "score": ""}}, base=parse(SMALL)), uv_sphere(12, 6)):
+        for _ in run(parse({"trainer": {"picks": str(folder), "score": ""}}, base=parse(SMALL)), uv_sphere(12, 6)):
             pass
     with pytest.raises(StudioError, match="Make at least 4"):
         ran(tmp_path / "none", trainer={"score": ""})
