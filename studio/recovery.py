@@ -1,4 +1,4 @@
-"""The settings of material recovery, and the presets that compare its parts."""
+"""What material recovery can be told: its settings, the presets that compare its parts, names of lights and of conventions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,20 @@ from typing import Any
 
 from studio.errors import unknown
 from studio.plug import checked, knob
+
+LEARN = "learn"
+"""In place of a light's name: the light is learned even where the pictures say what it was."""
+MEANINGS = {
+    "opengl": "cameras that look along -z with y up, in a right-handed world with y up",
+    "opencv": "cameras that look along +z with y down (OpenCV, COLMAP)",
+    "inverse": "matrices from the world to the camera",
+    "opencv_inverse": "matrices from the world to cameras that look along +z with y down (OpenCV, COLMAP)",
+    "z_up": "a world with z up",
+    "opencv_z_up": "a world with z up, and cameras that look along +z with y down",
+    "left_handed": "a left-handed world (z mirrored, as in Unity)",
+    "left_handed_x": "a left-handed world (x mirrored)",
+}
+"""What a file's camera matrices may mean, by the name of the convention, in words to follow 'The pictures fit'."""
 
 
 @dataclass(frozen=True)

@@ -214,6 +214,13 @@ class App:
             dpg.set_value("tabs", "tab.atlas")
         self.wake()
 
+    def show_tab(self, name: str) -> None:
+        """Bring a panel of the right column to the front; the column comes with it."""
+        if self.layout == "3d":
+            self.set_layout("3d+uv")
+        dpg.set_value("tabs", f"tab.{name}")
+        self.wake()
+
     def toggle_panels(self) -> None:
         """Tab: only the viewport, or everything again."""
         self.panels_shown = not self.panels_shown

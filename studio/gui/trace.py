@@ -54,6 +54,7 @@ class Trace:
             "redo": session.can_redo,
             "curves": {name: len(points) for name, points in session.curves.items()},
             "markers": len(session.markers),
+            "recovery": [session.recovery.state, session.recovery.moment.stage, str(session.recovery.wish.pictures)],
             "tasks": [[t.name, t.state] for t in session.tasks],
             "project": str(session.path) if session.path else None,
             "status": session.status,

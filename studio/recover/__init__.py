@@ -28,6 +28,7 @@ from studio.recover.openness import openness
 from studio.recover.solver import Scene, Solver
 from studio.recover.texels import Texels, texture_of
 from studio.recovery import PRESETS, Settings, settings
+from studio.shelter import shelter
 from studio.surface.atlas import build_atlas
 from studio.texture import Texture
 
@@ -87,13 +88,13 @@ def recover(
     yield Progress("laying out texels", 0, 1)
     atlas = build_atlas(mesh, chosen.atlas_px).to(device)
     small = build_atlas(mesh, min(chosen.atlas_px, PREVIEW_PX)).to(device)
-    baked = None
+    baked = clear = None
     if chosen.occlusion == "baked":
         yield Progress("casting occlusion", 0, 1)
-        baked = openness(mesh)
+        baked, clear = openness(mesh), shelter(mesh).to(device)
     scene = Scene(
         buffer,
-        None if baked is None else baked.at_corners.to(device),
+        clear,
         None if environment is None else environment.to(device),
         2.0**capture.exposure_ev,
     )

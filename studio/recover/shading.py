@@ -27,7 +27,7 @@ def bent(places: Places, bend: Tensor) -> Tensor:
 
 
 def light_of(places: Places, matter: Matter, environment: Environment, open_: Tensor | None) -> Tensor:
-    """Linear light [n, 3] from places to the eye; `open_` [n, 1] is the part of the light that nothing hides."""
+    """Linear light [n, 3] from places to the eye; `open_` as `Lighting` takes what is visible."""
     lighting = Lighting(environment, bent(places, matter.bend), places.to_eye, visible=open_)
     return lighting(matter.base_color, matter.roughness, matter.metallic)
 

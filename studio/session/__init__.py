@@ -39,8 +39,7 @@ __all__ = ["Document", "Forecast", "Moment", "Pace", "Problem", "Session", "Stat
 SAMPLE, PRESET = "vase", "live"
 """What a window starts with."""
 STOP_S = 2.0
-"""A run that is to end is waited for no longer than this when the window closes."""
-
+"""What computes is waited for no longer than this when the window closes."""
 WRITE_S = 30.0
 """What is still being written when the window closes is waited for no longer than this; it takes a second or two."""
 
@@ -91,15 +90,16 @@ class Session(Editing, Showing, Painting, Filing, Loras):
 
     def poll(self) -> None:
         """Take what the other threads left; never blocks."""
-        for desk in self._desks():
-            if desk.poll():
-                self._changed()
+        if any([desk.poll() for desk in self._desks()]):
+            self._changed()
         self._watch()
+        self._look_at_recovery()
         self._autosave_when_due()
 
     def waiting(self) -> bool:
         """Something has come home that `poll` would take."""
-        return any(desk.waiting() for desk in self._desks()) or (self._running is not None and self._running.worker.waiting())
+        left = (*self._desks(), self.recovery, *([self._running.worker] if self._running else []))
+        return any(each.waiting() for each in left)
 
     def close(self) -> None:
         """Stop the run and write what there is; a run that does not end within STOP_S is left behind.
@@ -107,6 +107,7 @@ class Session(Editing, Showing, Painting, Filing, Loras):
         What was not saved is offered at the next start, unless it was declined (`forget`).
         """
         self.stop()
+        self.recovery.close(STOP_S)
         if self._running is not None:
             self._running.worker.join(STOP_S)
             self._watch()
@@ -119,7 +120,7 @@ class Session(Editing, Showing, Painting, Filing, Loras):
     @property
     def unsaved(self) -> bool:
         """There is work that no project file has: asked about before something else takes its place."""
-        return self.dirty and bool(self.path or self._film.moments or self.document != self._blank)
+        return self.dirty and bool(self.path or self._film.moments or self.recovery.outcome or self.document != self._blank)
 
     def forget(self) -> None:
         """The present work need not be saved."""
@@ -261,13 +262,12 @@ class Session(Editing, Showing, Painting, Filing, Loras):
 
     def _project(self) -> Project:
         config = self.document.config
-        laid_out = self.mesh is not self._file_mesh
         state = self._checkpoint or {}
         return Project(
             Document(self.document.mesh, config),
             self.mesh,
             self.texture if self._shown is not None else self._whole,
-            self.mesh.corner_uv if self.mesh is not None and laid_out else None,
+            self.mesh.corner_uv if self.mesh is not None and self.mesh is not self._file_mesh else None,
             lora.taught(state)[0],
             self._checkpoint,
             {name: list(curve) for name, curve in self.curves.items()},
