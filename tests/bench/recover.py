@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--atlas", type=int, default=512)
     p.add_argument("--iterations", type=int, default=800)
     p.add_argument("--fine-iterations", type=int, default=300)
-    p.add_argument("--batch", type=int, default=8192)
+    p.add_argument("--batch", type=int, default=4096)
     p.add_argument("--part", default="1/1", help="which part of the cases, of how many")
     p.add_argument("--limit", type=float, default=float("inf"), help="begin no case after this many seconds")
     kind = p.add_mutually_exclusive_group()

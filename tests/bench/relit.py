@@ -29,7 +29,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--atlas", type=int, default=512)
     p.add_argument("--iterations", type=int, default=800)
     p.add_argument("--fine-iterations", type=int, default=300)
-    p.add_argument("--batch", type=int, default=2048)
+    p.add_argument("--batch", type=int, default=4096)
     return p.parse_args()
 
 

@@ -30,7 +30,7 @@ from studio.surface.atlas import Atlas, build_atlas
 from tests.recover import scene
 from tests.recover.truth import Tracer
 
-QUICK: dict[str, Any] = {"levels": 4, "atlas_px": 64, "batch_px": 2048, "occlusion": "none"}
+QUICK: dict[str, Any] = {"levels": 4, "atlas_px": 64, "batch_px": 2048, "ssaa": 1, "occlusion": "none"}
 CONTROL = {"loss": "summed", "schedule": False, "metallic_start": 0.5, "smooth": 0.01, "straight": 0.0, "decided": 0.0}
 """Two branches and the paper's losses, but nothing of what makes them work: no schedules, no low start, no priors."""
 

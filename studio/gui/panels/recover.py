@@ -30,7 +30,7 @@ INTRO = (
     "Pictures of this very mesh, taken from known cameras, become its materials: base color, roughness, metallic, normal and "
     "occlusion, on its own UVs, and the light they were taken in."
 )
-SHOWN = ("atlas_px", "iterations", "fine_iterations", "size_px", "levels", "ssaa", "background", "occlusion")
+SHOWN = ("atlas_px", "iterations", "fine_iterations", "batch_px", "size_px", "levels", "ssaa", "background", "occlusion")
 """The settings that are offered."""
 OWN = "pictures"
 LIGHTS = {
