@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from studio import environment, resources
+from studio import environment, materials, resources
 from studio.__main__ import main
 from studio.errors import StudioError
 from studio.exporters import SOCKET, Asset
@@ -30,6 +30,12 @@ from tests.meshes import two_set_box
 
 SIZE_PX = 64
 TINY = ("--iterations", "6", "--fine-iterations", "3", "--levels", "2", "--atlas", "32", "--batch", "256", "--size", "32")
+
+
+@pytest.fixture(autouse=True)
+def few_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Examples are photographed from fewer sides."""
+    monkeypatch.setattr(materials, "EXAMPLE_VIEWS", 6)
 
 
 def gltf(path: Path) -> dict[str, Any]:
