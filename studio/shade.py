@@ -64,6 +64,12 @@ def _fg_on(device: torch.device) -> Tensor:
     return fg_table().to(device)[None]
 
 
+@cache
+def _ways_on(count: int, device: torch.device) -> Tensor:
+    """`spiral`, brought to a device once."""
+    return spiral(count).to(device)
+
+
 class Lighting:
     """The light that n places of a surface send to the eye: `lighting(base_color, roughness, metallic)` → linear light [n, 3]."""
 
@@ -121,7 +127,7 @@ class Lighting:
         goes to and fro as a geometric series (after Jimenez et al. 2016, Practical real-time strategies for accurate indirect
         occlusion, §4).
         """
-        here, ways = slice(start, start + len(clear)), spiral(clear.shape[1]).to(clear)
+        here, ways = slice(start, start + len(clear)), _ways_on(clear.shape[1], clear.device).to(clear.dtype)
         normal, mirror = self._normal[here].detach().to(clear), self._mirror[here].detach().to(clear)
         above = (normal @ ways.T).clamp(min=0)
         with torch.no_grad():

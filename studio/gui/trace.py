@@ -54,7 +54,12 @@ class Trace:
             "redo": session.can_redo,
             "curves": {name: len(points) for name, points in session.curves.items()},
             "markers": len(session.markers),
-            "recovery": [session.recovery.state, session.recovery.moment.stage, str(session.recovery.wish.pictures)],
+            "recovery": {
+                "state": session.recovery.state,
+                "stage": session.recovery.moment.stage,
+                "pictures": str(session.recovery.wish.pictures),
+                "settings": vars(session.recovery.wish.settings),
+            },
             "tasks": [[t.name, t.state] for t in session.tasks],
             "project": str(session.path) if session.path else None,
             "status": session.status,

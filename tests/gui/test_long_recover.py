@@ -20,7 +20,7 @@ Begin = Callable[..., Window]
 
 
 def state(s: State) -> str:
-    return s["recovery"][0]
+    return s["recovery"]["state"]
 
 
 def choose(window: Window, file: Path) -> None:
@@ -30,13 +30,16 @@ def choose(window: Window, file: Path) -> None:
     fill(window, "browser.name", str(file))
     window.keep(f"choose {file.parent.name}")
     window.key("Return")
-    window.wait(lambda s: not s["dialog"] and s["recovery"][2] == str(file), seconds=40)  # a path is long, a busy machine slow
+    window.wait(
+        lambda s: not s["dialog"] and s["recovery"]["pictures"] == str(file), seconds=40
+    )  # a path is long, a busy machine slow
 
 
 def knob(window: Window, name: str, value: int) -> None:
     window.reveal(f"recover.{name}", column(window))
     fill(window, f"recover.{name}", str(value))
     window.key("Return")
+    window.wait(lambda s: s["recovery"]["settings"][name] == value, what=f"{name} = {value}")
 
 
 def column(window: Window) -> tuple[int, int, int, int]:
@@ -86,7 +89,7 @@ def window(begin: Begin, pictures: Path) -> Window:
 def test_pictures_of_another_world_are_shown_with_both_outlines_and_named(window: Window, pictures: Path) -> None:
     choose(window, pictures / "turned" / "capture.json")
     window.wait(lambda s: "recover.start" in s["items"])
-    knob(window, "iterations", 100)
+    knob(window, "iterations", 60)
     knob(window, "fine_iterations", 20)
     knob(window, "batch_px", 2048)
     window.reveal("recover.start", column(window))
@@ -104,7 +107,7 @@ def test_some_that_do_not_fit_are_shown_while_it_goes_on_and_can_be_stopped(wind
     texture = window.state()["texture_id"]
     choose(window, pictures / "moved" / "capture.json")
     window.click("recover.start")
-    window.wait(lambda s: s["recovery"][1] == "learning materials", seconds=60)
+    window.wait(lambda s: s["recovery"]["stage"] == "learning materials", seconds=60)
     window.reveal("recover.next", column(window))
     window.does(
         "the next that does not fit", lambda: window.click("recover.next"), says=lambda s: s["frame"], where="recover.picture"
@@ -123,7 +126,7 @@ def test_materials_are_found_worn_relit_and_saved(window: Window, pictures: Path
     choose(window, pictures / "photos" / "capture.json")
     before = window.picture("viewport")
     window.click("recover.start")
-    window.wait(lambda s: s["recovery"][1] == "learning materials", seconds=60)
+    window.wait(lambda s: s["recovery"]["stage"] == "learning materials", seconds=60)
     window.keep("learning materials")
     window.key("F5")  # a run beside it would change the same surface
     window.wait(lambda s: s["dialog"] == "error")
