@@ -59,7 +59,7 @@ def test_nothing_is_clipped(shown: dict[str, Any], scene: str) -> None:
 @pytest.mark.parametrize("scene", ["small", "large", "twice"])
 def test_recovery_scrolls_but_is_never_cut_at_the_side(shown: dict[str, Any], scene: str) -> None:
     items = {tag: item for tag, item in shown[f"{scene} recover"].items() if tag.startswith("recover.")}
-    assert {"recover.open", "recover.start", "recover.stop", "recover.progress", "recover.picture"} <= set(items)
+    assert {"recover.open", "recover.start", "recover.stop", "recover.count", "recover.picture"} <= set(items)
     assert [tag for tag, item in items.items() if not item["across"]] == []
     assert items["recover.where"]["value"] == "Learning materials 123/800"
     assert items["recover.pace"]["value"] == "Pictures met to 31.4 dB  ·  1 min 35 s left"

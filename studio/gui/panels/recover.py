@@ -144,7 +144,8 @@ class _Recover:
             with dpg.group(horizontal=True):
                 theme.button("◂", "The picture before.", lambda: self._walk(-1), tag="recover.last", width=px(32))
                 theme.button("▸", "The next picture.", lambda: self._walk(1), tag="recover.next", width=px(32))
-                theme.note("", tag="recover.misfit", wrap=-1)
+                theme.note("", tag="recover.count", wrap=-1)
+            theme.note("", tag="recover.misfit")
 
     def _build_result(self) -> None:
         app, theme, px = self._app, self._app.theme, self._app.theme.px
@@ -209,7 +210,7 @@ class _Recover:
         wish, active, px = recovery.wish, recovery.active, self._app.theme.px
         pictures = wish.pictures
         words = "None chosen yet." if pictures is None else f"{pictures.parent.name}/{pictures.name}"
-        dpg.set_value("recover.pictures", fitted(words, wide, lambda t: dpg.get_text_size(t, font=self._app.theme.small)[0]))
+        dpg.set_value("recover.pictures", self._fitted(words, wide))
         dpg.configure_item("recover.intro", show=pictures is None)
         able = pictures is not None and session.mesh is not None and recovery.state != "stopping"
         label = BUTTON.get(recovery.state, "▶   Recover materials")
@@ -229,6 +230,9 @@ class _Recover:
         self._choices["convention"].show(named(wish.convention))
         self._choices["preset"].show(named(wish.preset))
 
+    def _fitted(self, words: str, wide: int) -> str:
+        return fitted(words, wide, lambda text: dpg.get_text_size(text, font=self._app.theme.small)[0])
+
     def _follow_misfits(self, misfits: tuple[Misfit, ...], wide: int) -> None:
         dpg.configure_item("recover.misfits", show=bool(misfits))
         dpg.delete_item("recover.overlay", children_only=True)
@@ -240,5 +244,5 @@ class _Recover:
             self._texture = self._shelf.put(bordered(one.shown))
             dpg.add_image(self._texture, parent="recover.overlay", tag="recover.picture", width=wide, height=wide)
             self._app.theme.tip("recover.picture", "The picture, the mesh's outline by its camera, and its mask's.")
-            words = f"{self._misfit + 1} of {len(misfits)}: {one.name}, overlap {one.overlap:.0%}"
-            dpg.set_value("recover.misfit", words)
+            dpg.set_value("recover.count", f"{self._misfit + 1} of {len(misfits)}, overlap {one.overlap:.0%}")
+            dpg.set_value("recover.misfit", self._fitted(one.name, wide))
