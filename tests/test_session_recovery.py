@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from studio.config import parse
 from studio.errors import StudioError
+from studio.session import Session
 from studio.session.recovering import Recovery, Wish
 from studio.surface.mesh import Mesh
 
@@ -115,3 +117,64 @@ def test_a_stop_leaves_nothing_and_a_mistake_is_told(pictures: tuple[Mesh, Path]
     told.until(lambda r: r.state == "failed")
     assert isinstance(told.failed[0], StudioError) and len(told.recovery.misfits) == 3
     assert told.recovery.misfits[0].shown.shape[-1] == 3
+
+
+# -- in a session -------------------------------------------------------------------------------------------------------------
+
+
+def polled(session: Session, done: Callable[[], Any], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, (session.recovery.state, session.recovery.moment, session.problems)
+        session.poll()
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def session(pictures: tuple[Mesh, Path], tmp_path: Path) -> Iterator[Session]:
+    """The sphere is open and its pictures are chosen."""
+    from studio.exporters import SOCKET, Asset
+    from studio.texture import Texture
+
+    mesh, folder = pictures
+    file = SOCKET.make("glb").write(Asset(mesh, Texture.flat(mesh, 64), {}, frozenset({"base_color"})), tmp_path / "ball.glb")[-1]
+    session = Session(
+        parse({"generator": {"name": "tiny"}, "atlas_px": 256, "device": "cpu", "renderer": "embree", "prompt": "red"})
+    )
+    session.begin(file)
+    polled(session, lambda: session.texture is not None)
+    session.recovery.use(folder)
+    for knob, value in TINY.items():
+        session.recovery.set(knob, value)
+    yield session
+    session.close()
+
+
+def test_the_mesh_wears_what_was_found_and_it_can_be_written(session: Session, tmp_path: Path) -> None:
+    plain, mesh = session.texture, session.mesh
+    with pytest.raises(StudioError, match="No materials were recovered"):
+        session.export_materials(tmp_path / "early")
+    session.recover()
+    with pytest.raises(StudioError, match="being recovered"):
+        session.start()
+    polled(session, lambda: session.recovery.state == "done")
+    outcome = session.recovery.outcome
+    assert outcome is not None and session.texture is outcome.found.texture and session.before is plain
+    assert session.mesh is mesh and session.unsaved and {"normal", "roughness", "metallic"} <= session._painted
+    session.export_materials(tmp_path / "found")
+    polled(session, lambda: session.tasks[-1].state == "done")
+    assert (tmp_path / "found" / "orm.png").exists()
+
+
+def test_a_stop_shows_again_what_there_was_and_another_mesh_ends_it(session: Session) -> None:
+    plain = session.texture
+    session.recovery.set("iterations", 5000)
+    session.recover()
+    polled(session, lambda: session.texture is not plain)  # a preview
+    session.recovery.stop()
+    polled(session, lambda: session.recovery.state == "idle")
+    assert session.texture is plain and session.recovery.outcome is None
+    session.recover()
+    session.open_sample("mug")
+    polled(session, lambda: session.mesh is not None and session.mesh.name == "mug")
+    assert session.recovery.state == "idle" and not session.recovery.active

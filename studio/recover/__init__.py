@@ -43,6 +43,8 @@ PAINTED = frozenset({"base_color", "roughness", "metallic", "normal", "occlusion
 PREVIEW_PX = 128
 PREVIEWS = 10
 """How often, in each stage, the textures are shown as they stand."""
+EARLY = (20, 60)
+"""Steps after which they are shown, too: in a long recovery somebody waits for the first of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +167,7 @@ def _looped(
     every = max(total // PREVIEWS, 1)
     for number in numbers:
         metrics = step(number)
-        texture = preview() if (number + 1) % every == 0 else None
+        texture = preview() if (number + 1) % every == 0 or number + 1 in EARLY else None
         if texture is not None and truth is not None:
             from studio.recover.compare import errors
 
