@@ -17,7 +17,7 @@ sys.path.insert(0, os.getcwd())
 
 LIGHTS = ("softbox", "sunset", "courtyard")
 SIDE, GAP, HEAD = 150, 4, 22
-QUALITY = 88
+QUALITY, GROUND = 88, 0.72
 
 
 def arguments() -> argparse.Namespace:
@@ -43,11 +43,12 @@ def main() -> int:
     from studio.captures import shoot
     from studio.device import device
     from studio.gui.theme import DATA
+    from studio.pinhole import Pinhole
     from studio.recover import recover, settings
     from studio.recover.examples import example, lamps
-    from studio.recover.relight import pictures
     from studio.shelter import shelter
     from studio.surface.atlas import build_atlas
+    from studio.texture import srgb_from_linear
     from tests.bench.recover import EXPOSURE_EV, value
 
     args = arguments()
@@ -69,10 +70,11 @@ def main() -> int:
         atlas = build_atlas(scene.mesh, args.atlas).to(rasterizer.device)
         for column, light in enumerate(LIGHTS):
             for side, texture in enumerate((scene.texture(atlas), found.texture.to(rasterizer.device))):
-                camera = [Camera(azimuth_deg=30.0 + 20 * column, elevation_deg=12.0, distance=2.9)]
-                options = {"size_px": SIDE, "cameras": camera, "open_": shelter(scene.mesh)}
-                shown, _ = pictures(scene.mesh, atlas, texture, rasterizer, light, **options)
-                picture = (shown[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+                camera = Pinhole.of(Camera(azimuth_deg=30.0 + 20 * column, elevation_deg=12.0, distance=2.9))
+                stand = shoot.Studio(scene.mesh, atlas, texture, environment.load(light), rasterizer, shelter(scene.mesh))
+                shown, alpha = stand.light(camera, SIDE, supersample=3)
+                picture = torch.lerp(torch.full_like(shown, GROUND), srgb_from_linear(shown.clamp(0, 1)), alpha)
+                picture = (picture * 255).round().byte().permute(1, 2, 0).cpu().numpy()
                 sheet.paste(Image.fromarray(picture), ((2 * column + side) * across, HEAD + row * across))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(args.out, quality=QUALITY, method=6)

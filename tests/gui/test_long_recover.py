@@ -12,11 +12,12 @@ from PIL import Image
 
 from tests.gui.driver import State, Window
 from tests.gui.screen import why_not
-from tests.gui.steps import fill, ready, shot
+from tests.gui.steps import fill, shot
 
 pytestmark = [pytest.mark.gui, pytest.mark.long, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
 
 Begin = Callable[..., Window]
+QUICK = {"atlas_px": 256, "iterations": 80, "fine_iterations": 20, "batch_px": 1024}
 
 
 def state(s: State) -> str:
@@ -37,6 +38,7 @@ def choose(window: Window, file: Path) -> None:
 
 def knob(window: Window, name: str, value: int) -> None:
     window.reveal(f"recover.{name}", column(window))
+    window.settle()  # what was chosen moves what stands below
     fill(window, f"recover.{name}", str(value))
     window.key("Return")
     window.wait(lambda s: s["recovery"]["settings"][name] == value, what=f"{name} = {value}")
@@ -80,18 +82,17 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def window(begin: Begin, pictures: Path) -> Window:
     window = begin(pictures / "ball.glb", name="recover")
-    ready(window)
+    window.wait(lambda s: s["mesh"] and s["texture_id"] and s["canvas"]["drawn"], seconds=120)
     if window.state()["canvas"]["turning"]:
         window.key("t")
+    choose(window, pictures / "photos" / "capture.json")
+    for name, value in QUICK.items():
+        knob(window, name, value)
     return window
 
 
 def test_pictures_of_another_world_are_shown_with_both_outlines_and_named(window: Window, pictures: Path) -> None:
     choose(window, pictures / "turned" / "capture.json")
-    window.wait(lambda s: "recover.start" in s["items"])
-    knob(window, "iterations", 60)
-    knob(window, "fine_iterations", 20)
-    knob(window, "batch_px", 2048)
     window.reveal("recover.start", column(window))
     window.keep("pictures are chosen")
     window.click("recover.start")
