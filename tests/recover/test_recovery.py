@@ -74,7 +74,7 @@ def small(views: int = 6) -> Capture:
 
 
 def test_split_finds_the_materials_of_traced_pictures() -> None:
-    chosen = settings("split", {**QUICK, "iterations": 300, "fine_iterations": 40, "batch_px": 1024})
+    chosen = settings("split", {**QUICK, "iterations": 250, "fine_iterations": 40, "batch_px": 1024})
     said, found = done(scene.kept(), chosen, environment=light())
     truth = example("sphere").texture(atlas())
     off = errors(found.texture, truth, atlas().valid & found.seen)
@@ -87,7 +87,7 @@ def test_split_finds_the_materials_of_traced_pictures() -> None:
 
 
 def test_the_control_takes_black_for_metal() -> None:
-    chosen = settings("split", {**QUICK, **CONTROL, "iterations": 130, "fine_iterations": 1, "batch_px": 1024})
+    chosen = settings("split", {**QUICK, **CONTROL, "iterations": 100, "fine_iterations": 1, "batch_px": 1024})
     _, found = done(scene.kept(), chosen, environment=light())
     assert float(per_patch(found, "metallic")[list(DARK)].max()) > 0.5
 
