@@ -120,6 +120,7 @@ def act(window: Window, camera: Camera) -> None:
     with window.dragging("rewards.symmetry.weight", (0.5, 0.5)) as by:
         by((right - left) * 0.42, 0, steps=14)
         time.sleep(0.8)
+    window.move("viewport", (0.85, 0.9))
     window.wait(lambda s: s["state"] not in ("preparing", "running"), seconds=300, what="the end of the run")
     time.sleep(1.0)
     turn((-130, -10), (260, 0), (-130, 10))
@@ -129,9 +130,8 @@ def act(window: Window, camera: Camera) -> None:
 def film(shots: list[Image.Image], out: Path) -> None:
     """Pictures as an animated WebP no larger than LARGEST."""
     kept = [shots[0], *(b for a, b in zip(shots, shots[1:], strict=False) if a.tobytes() != b.tobytes())]
-    for quality in (80, 70, 60, 50, 40, 30, 20):
-        durations = [FRAME_MS] * (len(kept) - 1) + [2500]
-        options: dict[str, Any] = {"duration": durations, "loop": 0, "method": 6, "minimize_size": True}
+    for quality in (70, 50, 30):
+        options: dict[str, Any] = {"duration": [FRAME_MS] * (len(kept) - 1) + [2500], "loop": 0, "method": 4}
         kept[0].save(out, save_all=True, append_images=kept[1:], quality=quality, **options)
         if out.stat().st_size <= LARGEST:
             print(f"{len(kept)} pictures, quality {quality}, {out.stat().st_size / 1e6:.1f} MB in {out}")

@@ -25,8 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studio import generators, lora, renderers, resources, rewards, trainers
+from studio import critics, generators, lora, renderers, resources, rewards, trainers
 from studio.errors import StudioError, unknown
+from studio.files import toml
 from studio.generators import Generator
 from studio.plug import Socket, checked, knob, knobs, shown
 from studio.rewards import Reward
@@ -76,6 +77,12 @@ class Config:
     angle_mask_deg: float = knob(90.0, "Push only what a view sees at most so slantwise; 90: all.", low=5, high=90, unit="°")
     reward_chunk: int = knob(4, "Views that picture rewards see at a time: fewer need less memory.", low=1, high=16)
     held_out: int = knob(0, "Seeds never trained on, painted before and after learning to measure the gain.", low=0, high=64)
+    judge: str = knob(
+        "judge",
+        "Who judges: a critic that no reward of the run follows; the studio brings one.",
+        choices=tuple(critics.SOCKET.names()),
+    )
+    judge_path: str = knob("", "Folder with the files of a judge of your own; empty: where `studio models` has put them.")
     judge_every: int = knob(2, "Iterations from one look of the judge to the next; 0: nobody judges.", low=0, high=1000)
     device: str = knob("auto", "Where to compute: auto, cpu, cuda, cuda:1, mps.")
     renderer: str = knob("auto", "Which rasteriser: auto, embree, nvdiffrast.")
@@ -135,7 +142,9 @@ class Config:
     def public(self) -> Config:
         """The same for whoever gets the painted mesh: files by their names, not by where they lie on the user's disk."""
         named = self.with_masks(lambda path: Path(path).name).with_loras(lambda path: Path(path).name)
-        return dataclasses.replace(named, generator=self.generator.public(), trainer=self.trainer.public())
+        plugs = {"generator": self.generator.public(), "trainer": self.trainer.public(), "judge_path": Path(self.judge_path).name}
+        followed = tuple(dataclasses.replace(w, reward=w.reward.public()) for w in named.rewards)
+        return dataclasses.replace(named, rewards=followed, **plugs)
 
     def with_loras(self, place: Callable[[str], str]) -> Config:
         """The same with every loaded LoRA's file elsewhere: at `place` of its path."""
@@ -153,13 +162,13 @@ class Config:
     def to_toml(self) -> str:
         """The config as TOML; `parse(tomllib.loads(...))` gives an equal config."""
         table = self.table()
-        lines = [f"{k} = {_toml(v)}" for k, v in table.items() if not isinstance(v, dict)]
+        lines = [f"{k} = {toml(v)}" for k, v in table.items() if not isinstance(v, dict)]
         for name in ("generator", "trainer"):
-            lines += ["", f"[{name}]", *(f"{k} = {_toml(v)}" for k, v in table[name].items() if v is not None)]
+            lines += ["", f"[{name}]", *(f"{k} = {toml(v)}" for k, v in table[name].items() if v is not None)]
         for name, values in table["rewards"].items():
-            lines += ["", f"[rewards.{name}]", *(f"{k} = {_toml(v)}" for k, v in values.items() if v is not None)]
+            lines += ["", f"[rewards.{name}]", *(f"{k} = {toml(v)}" for k, v in values.items() if v is not None)]
         for name, values in table["loras"].items():
-            lines += ["", f"[loras.{_toml(name)}]", *(f"{k} = {_toml(v)}" for k, v in values.items())]
+            lines += ["", f"[loras.{toml(name)}]", *(f"{k} = {toml(v)}" for k, v in values.items())]
         return "\n".join(lines) + "\n"
 
 
@@ -264,10 +273,10 @@ def _loaded(name: str, values: Any, base: Loaded | None) -> Loaded:
     if isinstance(values, str):
         values = {"file": values}
     if not isinstance(values, Mapping):
-        raise StudioError(f"The LoRA '{name}' must be a file or a table.", f"Write [loras.{_toml(name)}] with a file in it.")
+        raise StudioError(f"The LoRA '{name}' must be a file or a table.", f"Write [loras.{toml(name)}] with a file in it.")
     settings = {**(_values(base) if base else {}), **checked(Loaded, values, what=f"LoRA '{name}'")}
     if not settings.get("file"):
-        raise StudioError(f"The LoRA '{name}' has no file.", f'Write file = "…" below [loras.{_toml(name)}].')
+        raise StudioError(f"The LoRA '{name}' has no file.", f'Write file = "…" below [loras.{toml(name)}].')
     return Loaded(name, **settings)
 
 
@@ -284,14 +293,3 @@ def _values(plug: object) -> dict[str, Any]:
 
 def _table(socket: Socket[Any], plug: object) -> dict[str, Any]:
     return {"name": socket.name_of(plug), **_values(plug)}
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-        return '"' + "".join(escapes.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in value) + '"'
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    return repr(value)

@@ -52,6 +52,11 @@ def withdraw(path: Path) -> None:
         files.write_json(resources.config_dir() / _STORE, known)
 
 
+def may_run(path: Path) -> bool:
+    """Whether the file, as it is, was confirmed. Raises StudioError when it cannot be read."""
+    return _known().get(_place(path)) == digest(read(path))
+
+
 def confirmed(path: Path) -> bytes:
     """The bytes that may run. Raises StudioError when the user has not confirmed them in this place on this machine."""
     data = read(path)

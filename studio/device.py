@@ -103,6 +103,20 @@ def peak_memory_bytes(where: torch.device) -> int:
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
+def spills(where: torch.device) -> bool:
+    """Whether the driver keeps part of what this process holds on the card in main memory, over the bus: many times slower.
+
+    Only drivers for Windows do so (WDDM, "sysmem fallback"), instead of refusing. There, more is reserved by torch alone than all
+    programs together have on the card.
+    """
+    if sys.platform != "win32" or where.type != "cuda":
+        return False
+    import torch
+
+    free, total = torch.cuda.mem_get_info(where)
+    return torch.cuda.memory_reserved(where) > total - free
+
+
 def memory_bytes(where: torch.device) -> tuple[int, int]:
     """Memory in use by this process on the device, and the device's in all: the card's on CUDA, else the machine's."""
     import psutil

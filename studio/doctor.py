@@ -10,20 +10,22 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio import files, resources
+from studio import files, generators, resources
+from studio.cards import Card, cards
 from studio.errors import StudioError
 
 GIB = 2**30
 LITTLE_MEMORY = 4 * GIB
 """Below this much free memory the bundled generator may not fit beside a large mesh."""
 LITTLE_DISK = 2 * GIB
+VIEWS = 6
+"""As a run has them by default."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Card:
-    """An NVIDIA card as its driver describes it, whether or not torch sees it."""
-
-    name: str
-    driver: str
-    total_bytes: int
-    free_bytes: int
-    capability: tuple[int, int] | None = None
-    """Compute capability; None when the driver is too old to tell."""
-
-
-@dataclass(frozen=True)
 class Torch:
     """The installed PyTorch: `cuda` and `hip` are the versions it is built for, `sees` how many cards it can use."""
 
@@ -59,43 +49,6 @@ class Torch:
     architectures: tuple[str, ...] = ()
     """What it holds machine code for: sm_90, compute_90, …"""
     mps: bool = False
-
-
-def nvidia_smi() -> str | None:
-    """The program that comes with NVIDIA's driver, also where it is not on PATH."""
-    wsl = Path("/usr/lib/wsl/lib/nvidia-smi")
-    windows = Path(os.environ.get("SystemRoot", r"C:\Windows"), "System32", "nvidia-smi.exe")
-    return shutil.which("nvidia-smi") or next((str(p) for p in (wsl, windows) if p.is_file()), None)
-
-
-def cards() -> list[Card]:
-    """The NVIDIA cards of this machine; empty when there is no driver. Raises StudioError when the driver does not answer."""
-    program = nvidia_smi()
-    if program is None:
-        return []
-    for fields in ("name,driver_version,memory.total,memory.free,compute_cap", "name,driver_version,memory.total,memory.free"):
-        command = [program, f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
-        try:
-            answer = subprocess.run(command, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
-        except (OSError, subprocess.TimeoutExpired):
-            break
-        if answer.returncode == 0:
-            return parse_cards(answer.stdout)
-        if "No devices were found" in answer.stdout + answer.stderr:
-            return []
-    raise StudioError("NVIDIA's driver does not answer nvidia-smi.", "Restart the machine, or install the driver again.")
-
-
-def parse_cards(text: str) -> list[Card]:
-    """What nvidia-smi prints as CSV, sizes in MiB; sizes it does not know count as 0."""
-    found = []
-    for line in filter(str.strip, text.splitlines()):
-        name, driver, total, free, *rest = (part.strip() for part in line.split(","))
-        sizes = [int(float(s)) * 2**20 if s.replace(".", "", 1).isdigit() else 0 for s in (total, free)]
-        major, dot, minor = rest[0].partition(".") if rest else ("", "", "")
-        capability = (int(major), int(minor)) if dot and major.isdigit() and minor.isdigit() else None
-        found.append(Card(name, driver, sizes[0], sizes[1], capability))
-    return found
 
 
 def installed_torch() -> Torch:
@@ -263,7 +216,18 @@ def _memory(probes: Probes, found: list[Card]) -> list[Row]:
     free, total = probes.free_memory()
     cure = "Close other programs, or use a smaller --atlas." if free < LITTLE_MEMORY else ""
     rows = [Row("Free memory", f"{free / GIB:.1f} of {total / GIB:.1f} GiB", bool(cure), cure)]
-    return rows + [Row("Free on the card", f"{c.free_bytes / GIB:.1f} of {c.total_bytes / GIB:.1f} GiB") for c in found]
+    rows += [Row("Free on the card", f"{c.free_bytes / GIB:.1f} of {c.total_bytes / GIB:.1f} GiB") for c in found]
+    return rows + [_large(found[0].free_bytes)] if found and found[0].free_bytes else rows
+
+
+def _large(free: int) -> Row:
+    """Whether Stable Diffusion learns on a card with so much free."""
+    costs = generators.SOCKET.make("stable_diffusion").costs(views=VIEWS, free_bytes=free)
+    assert costs is not None
+    needs = costs.held_bytes + costs.fleeting_bytes
+    cure = "Close other programs that use the card, or stay with the bundled generator." if needs > free else ""
+    value = f"{VIEWS} views of 512², {costs.at_once} at a time: {needs / GIB:.1f} GiB, without critics"
+    return Row("Stable Diffusion", value, bool(cure), cure)
 
 
 def _compilers(probes: Probes, *, wanted: bool) -> list[Row]:

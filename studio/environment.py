@@ -64,7 +64,9 @@ class Environment:
     def _sampled(self, maps: Tensor, direction: Tensor, level: Tensor) -> Tensor:
         """Bilinear in a level, linear between two; levels lie below each other in one picture, which every device can sample."""
         levels, rows, columns = maps.shape[2:]
-        x, y, z = torch.where(direction[:, 1:2].abs() < 1 - 1e-6, direction, direction.detach()).unbind(-1)  # poles: no slope
+        if direction.requires_grad:  # the poles have no slope
+            direction = torch.where(direction[:, 1:2].abs() < 1 - 1e-6, direction, direction.detach())
+        x, y, z = direction.unbind(-1)
         turns = torch.atan2(x, -z) / (2 * math.pi) + 0.5 + self.azimuth_deg / 360
         column = turns % 1 * (columns - 2) + 1
         row = (torch.acos(y.clamp(-1, 1)) / math.pi * rows).clamp(0.5, rows - 0.5)
@@ -279,9 +281,7 @@ def _decoded(body: bytes, height: int, width: int) -> np.ndarray:
     """RGBE bytes [h, w, 4]: run-length coded row by row and channel by channel, or flat. ValueError or IndexError if short."""
     if body[:2] != b"\x02\x02" or not 8 <= width < 32768:
         return np.frombuffer(body, np.uint8, count=height * width * 4).reshape(height, width, 4)
-    rows = np.empty((height, 4, width), dtype=np.uint8)
-    source = np.frombuffer(body, np.uint8)
-    at = 0
+    rows, source, at = np.empty((height, 4, width), dtype=np.uint8), np.frombuffer(body, np.uint8), 0
     for row in rows:
         if body[at : at + 4] != bytes((2, 2, width >> 8, width & 255)):
             raise ValueError("a row begins wrongly")

@@ -120,3 +120,15 @@ def _said(error: OSError, path: Path, temporary: Path) -> OSError | OutputError:
     if error.filename is None or os.fspath(error.filename) in (os.fspath(temporary), os.fspath(path)):
         return OutputError(f"'{path}' cannot be written: {error.strerror or error}.", "Choose another file name or folder.")
     return error
+
+
+def toml(value: Any) -> str:
+    """A text, number, truth or list of these as TOML writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+        return '"' + "".join(escapes.get(c, c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in value) + '"'
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(toml(v) for v in value) + "]"
+    return repr(value)

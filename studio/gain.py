@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from studio.progress import Live
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -38,12 +40,9 @@ def of_report(report: Mapping[str, Any], weights: Mapping[str, float]) -> Gain |
     seeds = report["per_seed"].values()
     if len(seeds) < 2:
         return None
-    before, after = ([_weighted(seed[when], weights) for seed in seeds] for when in ("before", "after"))
+    live = Live(weights)
+    before, after = ([live.total(seed[when]) for seed in seeds] for when in ("before", "after"))
     return paired(before, after)
-
-
-def _weighted(raw: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    return sum(weights.get(name, 0.0) * value for name, value in raw.items())
 
 
 def _too_few() -> float:

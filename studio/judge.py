@@ -76,7 +76,8 @@ class Judge:
     """The gauges of one run, their reference and their history. Lives on the worker's thread only."""
 
     def __init__(self, views: Views, eye: Eye | None, *, every: int, opinions: tuple[str, ...] = BOTH) -> None:
-        """`eye`: the held-out critic, None where there is none; `every`: iterations from one evaluation to the next."""
+        """`eye`: the held-out critic, None where there is none, and the `opinions` it is asked for; `every`: iterations from one
+        evaluation to the next."""
         self._views, self._eye, self._opinions = views, eye, opinions if eye else ()
         self.watch = Watch(every)
         self.alarms: list[Alarm] = []
@@ -139,9 +140,9 @@ class Judge:
         found = {"saturation": saturation(pictures, surface), "energy": energy(pictures, surface)}
         if self._eye is not None:
             with torch.no_grad():
-                found["quality"] = self._eye.quality(pictures).float()
-                if "score" in self._opinions:
-                    found["score"] = self._eye.score(pictures, prompt).float()
+                for opinion in self._opinions:
+                    said = self._eye.quality(pictures) if opinion == "quality" else self._eye.score(pictures, prompt)
+                    found[opinion] = said.float()
         return found
 
     def state(self) -> dict[str, Any]:
@@ -158,13 +159,22 @@ class Judge:
         """Put such a state back, unless it is that of a judge with other eyes."""
         reference = state["reference"]
         self.alarms, self.story = [Alarm(**alarm) for alarm in state["alarms"]], [dict(row) for row in state["story"]]
-        if {*self._opinions} <= {*reference["mean"]} and (QUALITY[0] in reference["mean"]) == (self._eye is not None):
+        if {*self._opinions} == {*reference["mean"]} & {*BOTH}:
             self.watch.restore(state["watch"])
             self._prompt, self._mean, self._spread = reference["prompt"], dict(reference["mean"]), dict(reference["spread"])
 
 
-def eye(device: torch.device) -> tuple[Eye | None, str]:
-    """The held-out critic, or None with the reason why there is none and what is watched instead."""
-    if reason := critics.SOCKET.why_not(CRITIC):
+def eye(device: torch.device, critic: str = CRITIC, path: str = "") -> tuple[Eye | None, str]:
+    """The held-out critic, or None with the reason why there is none and what is watched instead.
+
+    Raises StudioError when the user's own critic lacks its files.
+    """
+    if reason := critics.SOCKET.why_not(critic):
         return None, f"There is no judge: {reason} Drift, saturation and fine grain are watched instead."
-    return critics.SOCKET.make(CRITIC).build(device=device), ""
+    return critics.shared(critics.chosen(critic, path), device), ""
+
+
+def opinions(critic: str, *, of_prompt: bool) -> tuple[str, ...]:
+    """What a critic judges by: how good the pictures are, and where `of_prompt` how well they fit; or the only one it has."""
+    own = critics.SOCKET.load(critic).opinions
+    return tuple(name for name in (BOTH if of_prompt else QUALITY) if name in own) or own

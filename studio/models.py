@@ -23,6 +23,7 @@ REVISION = re.compile(r"[0-9a-f]{40}")
 KINDS = (".json", ".txt", ".safetensors")
 """Files of a model that is not listed here which are fetched; never any that could hold code."""
 OPENRAIL = "CreativeML Open RAIL-M (uses restricted; commercial use allowed)"
+OPENAI = "MIT for its code, the weights' page states none"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Model:
     memory_gb: float
     sources: tuple[Source, ...]
     by_hand: tuple[str, ...] = ()
-    """Files that no hub has: from where, and what they are called."""
+    """Files that are not fetched, because no hub has them or no revision of them is known for sure: from where."""
 
     def files(self) -> list[str]:
         """What its folder holds when it is whole."""
@@ -91,16 +92,27 @@ KNOWN = {
             ),
         ),
     ),
+    "sd15-depth-inpaint": Model(
+        "The paper's ControlNet for depth-aware inpainting, for mode sequential; by hand: its files were not seen",
+        "none stated by its author",
+        1.4,
+        0.8,
+        (),
+        tuple(
+            f"huggingface.co/ashawkey/control_v11e_sd15_depth_aware_inpaint/{name}"
+            for name in ("config.json", "diffusion_pytorch_model.safetensors")
+        ),
+    ),
     "clip_score": Model(
         "CLIP ViT-L/14, the critic clip_score",
-        "MIT",
+        OPENAI,
         1.7,
         2.5,
         (Source(*_CLIP_L, ("config.json", "model.safetensors", *_TOKENIZER)),),
     ),
     "aesthetic": Model(
         "LAION's aesthetic predictor on CLIP ViT-L/14, the critic aesthetic",
-        "MIT and Apache 2.0",
+        f"Apache 2.0; of CLIP: {OPENAI}",
         1.7,
         2.5,
         (Source(*_CLIP_L, ("config.json", "model.safetensors", *_TOKENIZER)),),
@@ -171,7 +183,7 @@ def listed() -> list[str]:
     lines = []
     for name, model in KNOWN.items():
         cost = f"{model.download_gb:g} GB to fetch, {model.memory_gb:g} GB of memory, licence: {model.licence}"
-        lines += [f"{name:<14}{state(name)}", f"  {model.about}", f"  {cost}"]
+        lines += [f"{name:<20}{state(name)}", f"  {model.about}", f"  {cost}"]
     return [*lines, f"They are kept in {resources.models_dir()}"]
 
 
@@ -195,7 +207,8 @@ def fetch(name: str, *, agree: Callable[[], bool], endpoint: str | None = None) 
     try:
         model = KNOWN[name] if name in KNOWN else _other(name, api)
         sizes = [_size(source, api) for source in model.sources]
-        print(f"{name}: {model.about}\n  {sum(sizes) / 1e9:.1f} GB from {', '.join(s.repository for s in model.sources)}")
+        origin = ", ".join(s.repository for s in model.sources) or "nowhere: its files are to be got by hand"
+        print(f"{name}: {model.about}\n  {sum(sizes) / 1e9:.1f} GB from {origin}")
         print(f"  about {model.memory_gb:g} GB of memory when used\n  licence: {model.licence}\n  into {folder}")
         if not agree():
             raise StudioError(f"'{name}' was not fetched.", "Agree when asked, or give --yes.")
@@ -212,7 +225,7 @@ def fetch(name: str, *, agree: Callable[[], bool], endpoint: str | None = None) 
         raise StudioError(problem, "Look at the network and try again; what is there already is not fetched twice.") from error
     for line in model.by_hand:
         if not (folder / line.rsplit("/", 1)[-1]).is_file():
-            print(f"  One file is on no hub: get {line} and put it into {folder}")
+            print(f"  To be got by hand: {line}, put it into {folder}")
 
 
 def _other(name: str, api: object) -> Model:

@@ -262,7 +262,8 @@ class Objective:
         d_pictures = self.pictures_gradient(painted.pictures, push) * -share
         yield Progress("learning", 0, truncation)
         options = {"truncation": truncation, "anchor": anchor * share, "probe": probe, "gauge": gauge}
-        return (yield from replay(self.painter, painted.rollout.scene, painted.rollout, d_pictures, chunk=self.chunk, **options))
+        chunk = self.painter.at_once(self.scene.views, learning=True, onward=truncation > 1)
+        return (yield from replay(self.painter, painted.rollout.scene, painted.rollout, d_pictures, chunk=chunk, **options))
 
     def turn(self, back_to: Mapping[str, Any] | None = None) -> Generator[Progress]:
         """Let the painting cameras, where they are learned, take a step, or go back to where a `state` has them."""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 LOG = "picks.jsonl"
 HAND = "hand"
 """A person's own picks."""
+FEWEST, FEWEST_FOR_TASTE = 4, 8
+"""Picks below which no generator, and no taste, can learn anything."""
 LARGEST_BYTES, LARGEST_LOG_BYTES = 256 << 20, 64 << 20
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -77,6 +79,12 @@ def all_homes() -> Path:
     return resources.autosave_dir().with_name("picks")
 
 
+def by_hand() -> int:
+    """How many picks a person has made on this machine, of all subjects."""
+    places = all_homes()
+    return sum(len(Picks(folder).by(HAND)) for folder in places.iterdir() if folder.is_dir()) if places.is_dir() else 0
+
+
 class Picks:
     """The picks of one folder. What cannot be understood is left out and counted in `damaged`."""
 
@@ -114,7 +122,7 @@ class Picks:
         sample = Sample(hashlib.sha256(data).hexdigest(), prompt, seed, files.jsonable(subject))
         if sample.key not in self.samples:
             self._make_folder()
-            files.write_bytes(self._path(sample.key), data)
+            files.write_bytes(self.path(sample.key), data)
             self._say({"sample": sample.key, "prompt": prompt, "seed": seed, "subject": sample.subject})
         return sample
 
@@ -145,7 +153,7 @@ class Picks:
                 data = other._bytes(sample.key)
                 _checked(data, sample.key)
                 self._make_folder()
-                files.write_bytes(self._path(sample.key), data)
+                files.write_bytes(self.path(sample.key), data)
                 line = {"sample": sample.key, "prompt": sample.prompt, "seed": sample.seed, "subject": sample.subject}
                 self._say(line)
         for name, values in other.scores.items():
@@ -194,7 +202,7 @@ class Picks:
         """Take one line of the log to heart, if it makes sense."""
         match line:
             case {"sample": str(key), "prompt": str(prompt), "seed": int(seed), "subject": dict(subject)}:
-                if not _KEY.fullmatch(key) or not self._path(key).is_file():
+                if not _KEY.fullmatch(key) or not self.path(key).is_file():
                     return False
                 self.samples[key] = Sample(key, prompt, seed, subject)
             case {"score": str(name), "of": str(key), "value": int() | float() as value}:
@@ -214,17 +222,18 @@ class Picks:
                 return False
         return True
 
-    def _path(self, key: str) -> Path:
+    def path(self, key: str) -> Path:
+        """The file of a texture."""
         return self.folder / f"{key}.safetensors"
 
     def _bytes(self, key: str) -> bytes:
         try:
-            with self._path(key).open("rb") as file:
+            with self.path(key).open("rb") as file:
                 data = file.read(LARGEST_BYTES + 1)
         except OSError as error:
             raise StudioError(f"A picked texture cannot be read: {error.strerror or error}.", "Pick again.") from error
         if len(data) > LARGEST_BYTES or hashlib.sha256(data).hexdigest() != key:
-            raise StudioError(f"A picked texture is damaged: {self._path(key).name}.", "Delete this file and pick again.")
+            raise StudioError(f"A picked texture is damaged: {self.path(key).name}.", "Delete this file and pick again.")
         return data
 
     def _tensors(self, key: str) -> dict[str, Tensor]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from studio.alarm import Alarm
@@ -38,6 +40,10 @@ class Live:
     """The reward whose texture gradient somebody looks at."""
     watched: bool = False
     """Somebody looks: the texture is baked while it is being denoised, too."""
+
+    def total(self, raw: Mapping[str, float]) -> float:
+        """Rewards by name, each times its weight, added up."""
+        return sum(weight * raw.get(name, 0.0) for name, weight in self.weights.items())
 
     def plain(self) -> dict[str, Any]:
         """What decides the numbers, as JSON-able values, for the journal."""
@@ -81,6 +87,8 @@ class Result:
     """The same seeds after learning."""
     lora: Mapping[str, Tensor]
     """The tuned LoRA on the CPU, empty when none was trained."""
+    seeds: Tensor | None = None
+    """The first held-out seeds before and after learning, lit: [2, n, 3, h, w] uint8; None where nothing was held out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +116,8 @@ class Progress:
     """Each reward's part of the push in this iteration; they add up to 1."""
     heat: Mapping[str, Tensor] = field(default_factory=dict)
     """The length of the texture gradient [S, 1, T, T] of the reward that `Live.heat` names."""
+    kept: Path | None = None
+    """The file in which `texture` was kept to be picked from, by its key in the folder of the picks."""
     cameras: tuple[Camera, ...] = ()
     """Where the painting cameras stand, whenever that has changed."""
     change: str = ""

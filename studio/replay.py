@@ -161,7 +161,7 @@ def replay(
         d_x, drift = d_direct + through, apart if i == steps - 1 else drift
         yield Progress("learning", steps - i, truncation)
     grads = [p.grad for p in painter.lora_parameters() if p.grad is not None]
-    lora = math.sqrt(sum(float(g.square().sum()) for g in grads))
+    lora = float(torch.nn.utils.get_total_norm(grads))
     return Flow(float(d_pictures.norm()), latents, reached, lora, share, drift)
 
 

@@ -184,7 +184,7 @@ def run(
     taught = painter.lora_state() if config.trainer.learns else {}
     if taught:
         receipt["learned"] = lora.learned(stages.base_model(config, painter), report)
-    result = Result(mesh, texture, frozenset(painter.channels), report, receipt, before, after, taught)
+    result = Result(mesh, texture, frozenset(painter.channels), report, receipt, before, after, taught, variety.pictures())
     yield Progress("done", 1, 1, metrics=raw, texture=texture, painted=result.painted, mesh=mesh, result=result)
 
 

@@ -189,6 +189,8 @@ def _means(report: Mapping[str, Any]) -> str:
     pairs = [(k, v, report["after"][k]) for k, v in report["before"].items() if k in report["after"]]
     seeds = len(report["held_out_seeds"])
     means = ",   ".join(f"{name} {before:.3f} to {after:.3f}" for name, before, after in pairs)
+    if (kept := (report.get("diversity") or {}).get("kept")) is not None:
+        means += f",   variety kept {kept:.0%}"
     return f"Mean of {seeds} held-out seeds:   {means}" if seeds and means else means
 
 

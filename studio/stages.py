@@ -10,12 +10,12 @@ from typing import Any
 
 from torch import Tensor
 
-from studio import generators, lora
+from studio import device, generators, lora
 from studio.camera import Camera
 from studio.config import Config
 from studio.errors import StudioError
 from studio.generators import Painter, Words
-from studio.judge import BOTH, QUALITY, Judge, Views
+from studio.judge import Judge, Views, opinions
 from studio.judge import eye as held_out_eye
 from studio.objective import Objective
 from studio.plug import shown
@@ -28,6 +28,10 @@ from studio.surface.mesh import Mesh
 from studio.surface.unwrap import unwrap
 from studio.texture import Texture
 
+SPILT = (
+    "The graphics card is full: its driver keeps part of the run in main memory, which is many times slower. "
+    "Plan with less memory, paint fewer views, or close other programs, then start again."
+)
 SHOWN_SEEDS = 4
 """Textures of this many held-out seeds are kept for pictures: the first ones, never chosen ones."""
 NAMED_WORDS = 8
@@ -199,8 +203,10 @@ def watched(
 
     `loras`: the sha256 of each loaded LoRA, by name; `untrained`: textures of the held-out seeds before learning, for the judge.
     """
-    steps_of = _Value(training)  # type: ignore[arg-type]
+    steps_of, spilt = _Value(training), False  # type: ignore[arg-type]
     for p in steps_of:
+        if not spilt and (spilt := device.spills(objective.atlas.device)):
+            p = replace(p, message=" ".join(filter(None, (p.message, SPILT))))
         if (state := p.checkpoint) is not None:
             steps.append({t.name: p.metrics[t.name] for t in objective.terms if t.name in p.metrics})
             if judge is not None:
@@ -236,10 +242,13 @@ def judging(
     if not (config.judge_every and config.iterations and config.trainer.follows_rewards):
         return None
     yield Progress("calling the judge", 0, 1)
-    eye, why_not = held_out_eye(atlas.device)
+    if config.judge in (getattr(w.reward, "critic", None) for w in config.rewards):
+        problem = f"A reward follows '{config.judge}': its judgement would be worth nothing."
+        raise StudioError(problem, "Let another critic judge, or another one be followed.")
+    eye, why_not = held_out_eye(atlas.device, config.judge, config.judge_path)
     yield Progress("calling the judge", 1, 1, message=why_not)
-    opinions = BOTH if any(w.reward.reads_prompt for w in config.rewards) else QUALITY
-    judge = Judge(Views(mesh, atlas, rasterizer), eye, every=config.judge_every, opinions=opinions)
+    asked = opinions(config.judge, of_prompt=any(w.reward.reads_prompt for w in config.rewards))
+    judge = Judge(Views(mesh, atlas, rasterizer), eye, every=config.judge_every, opinions=asked)
     if resume is not None and resume.get("judge"):
         judge.restore(resume["judge"])
     return judge

@@ -41,14 +41,15 @@ class Variety:
         self._eye: Eye | None = None
         self._before: list[Tensor] = []
         self._after: list[Tensor] = []
+        self._pictures: tuple[list[Tensor], list[Tensor]] = ([], [])
 
     def before(self, texture: Texture) -> None:
         """Look at the next seed's texture of the untrained generator."""
-        self._look(texture, self._before)
+        self._look(texture, self._before, self._pictures[0])
 
     def after(self, texture: Texture) -> None:
         """Look at the next seed's texture at the end."""
-        self._look(texture, self._after)
+        self._look(texture, self._after, self._pictures[1])
 
     def report(self) -> dict[str, Any] | None:
         """Diversity before and after, over how many seeds, and which share was kept; None for fewer than two seeds."""
@@ -58,10 +59,19 @@ class Variety:
         before, after = diversity(self._before), diversity(self._after)
         return {"seeds": seeds, "before": before, "after": after, "kept": after / before if before else None}
 
-    def _look(self, texture: Texture, into: list[Tensor]) -> None:
+    def pictures(self) -> Tensor | None:
+        """The first EIGHT seeds before and after, lit, from the front: [2, n, 3, h, w] uint8; None where there is none."""
+        n = min(map(len, self._pictures))
+        return torch.stack([torch.stack(row[:n]) for row in self._pictures]) if n else None
+
+    def _look(self, texture: Texture, into: list[Tensor], pictures: list[Tensor]) -> None:
+        if len(pictures) >= EIGHT:
+            return
+        views = self._views(texture)[0]
+        pictures.append((views[0].clamp(0, 1) * 255).round().byte().cpu())
         name = next((name for name in (CRITIC, ELSE) if critics.SOCKET.why_not(name) is None), None)
-        if name is None or len(into) >= EIGHT:
+        if name is None:
             return
         self._eye = self._eye or critics.shared(critics.SOCKET.make(name), self._device)
         with torch.no_grad():
-            into.append(self._eye.features(self._views(texture)[0]).cpu())
+            into.append(self._eye.features(views).cpu())

@@ -16,7 +16,7 @@ PARSED = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 # Lower never imports higher, equals never import each other. A name is a module or a folder directly under `studio`.
 ORDER = """
 errors
-plug worker files resources interchange device gain sparse words desk heat norms alarm glimpse
+plug worker files resources interchange device cards sparse words desk heat norms alarm glimpse
 store archive lora preferences consent recovery
 black_box
 surface camera
@@ -24,7 +24,7 @@ texture environment shot marks pinhole
 turning
 bake shadow fields
 shade shelter coverage progress film
-renderers critics backdrop pose inking
+renderers critics backdrop pose inking gain
 captures
 pixels rig
 still view

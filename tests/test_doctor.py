@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from studio import doctor
-from studio.doctor import GIB, Card, Probes, Row, Torch
+from studio import cards, doctor
+from studio.cards import Card
+from studio.doctor import GIB, Probes, Row, Torch
 from studio.errors import StudioError
 
 CARD = Card("NVIDIA H200", "580.65.06", 140 * GIB, 100 * GIB, (9, 0))
@@ -100,6 +101,13 @@ def test_a_card_in_use_is_well(tmp_path: Path) -> None:
     found = rows(machine(tmp_path, cards=(CARD,), torch=CUDA))
     assert not any(row.bad for row in found.values())
     assert found["Driver"].value == CARD.driver and "100.0 of 140.0" in found["Free on the card"].value
+    assert "6 at a time" in found["Stable Diffusion"].value
+
+
+def test_whether_stable_diffusion_learns_on_a_card(tmp_path: Path) -> None:
+    eight, four = (dataclasses.replace(CARD, free_bytes=gib * GIB) for gib in (8, 4))
+    assert not rows(machine(tmp_path, cards=(eight,), torch=CUDA))["Stable Diffusion"].bad
+    assert rows(machine(tmp_path, cards=(four,), torch=CUDA))["Stable Diffusion"].bad
 
 
 def test_a_card_that_torch_cannot_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,10 +168,10 @@ def test_a_broken_driver_or_torch_does_not_end_the_report(tmp_path: Path) -> Non
 
 def test_what_nvidia_smi_prints() -> None:
     text = "NVIDIA H200, 580.65.06, 143771, 143166, 9.0\nTesla K80, 470.1, [N/A], 11000, [N/A]\n\n"
-    first, second = doctor.parse_cards(text)
+    first, second = cards.parse_cards(text)
     assert first == Card("NVIDIA H200", "580.65.06", 143771 * 2**20, 143166 * 2**20, (9, 0))
     assert second.capability is None and second.total_bytes == 0
-    assert doctor.parse_cards("GTX 680, 391.35, 2048, 1000\n")[0].capability is None
+    assert cards.parse_cards("GTX 680, 391.35, 2048, 1000\n")[0].capability is None
 
 
 def test_cards_are_asked_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,11 +179,11 @@ def test_cards_are_asked_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
         old = any("compute_cap" in part for part in command)
         return subprocess.CompletedProcess(command, 2 if old else 0, "GTX 680, 391.35, 2048, 1000\n", "")
 
-    monkeypatch.setattr(doctor, "nvidia_smi", lambda: None)
-    assert doctor.cards() == []
-    monkeypatch.setattr(doctor, "nvidia_smi", lambda: "nvidia-smi")
-    monkeypatch.setattr(doctor.subprocess, "run", answer)
-    assert doctor.cards()[0].name == "GTX 680"
-    monkeypatch.setattr(doctor.subprocess, "run", lambda c, **_: subprocess.CompletedProcess(c, 9, "", "failed"))
+    monkeypatch.setattr(cards, "nvidia_smi", lambda: None)
+    assert cards.cards() == []
+    monkeypatch.setattr(cards, "nvidia_smi", lambda: "nvidia-smi")
+    monkeypatch.setattr(cards.subprocess, "run", answer)
+    assert cards.cards()[0].name == "GTX 680"
+    monkeypatch.setattr(cards.subprocess, "run", lambda c, **_: subprocess.CompletedProcess(c, 9, "", "failed"))
     with pytest.raises(StudioError, match="does not answer"):
-        doctor.cards()
+        cards.cards()

@@ -63,7 +63,7 @@ def test_diffusers_files_paint_the_same_here(alpha: float, targets: tuple[str, .
 
 
 def test_what_was_learned_here_paints_the_same_in_diffusers(tmp_path: Path) -> None:
-    from diffusers.loaders import StableDiffusionLoraLoaderMixin as Loader
+    from diffusers import StableDiffusionPipeline
 
     unet = network()
     ours = Adapters(unet, tokens=(tiny_sd.TOKENS, tiny_sd.WIDTH))
@@ -72,9 +72,10 @@ def test_what_was_learned_here_paints_the_same_in_diffusers(tmp_path: Path) -> N
         p.data += 0.2 * torch.randn(p.shape, generator=torch.Generator().manual_seed(n))
     file = tmp_path / "learned.safetensors"
     file.write_bytes(lora.encoded(ours.state(), {"learned": {"base_model": "stable_diffusion@0"}}))
-    theirs = network()
-    state, alphas, told = Loader.lora_state_dict(str(tmp_path), weight_name=file.name, return_lora_metadata=True)
-    Loader.load_lora_into_unet(state, network_alphas=alphas, unet=theirs, metadata=told)
+    theirs, _, vae, text = tiny_sd.models()
+    parts = {"unet": theirs, "vae": vae, "text_encoder": text, "tokenizer": tiny_sd.tokenizer(), "scheduler": tiny_sd.scheduler()}
+    pipeline = StableDiffusionPipeline(**parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+    pipeline.load_lora_weights(str(tmp_path), weight_name=file.name)
     assert torch.allclose(predicted(theirs), predicted(unet), atol=1e-6)
     assert torch.allclose(as_ours(file), predicted(unet), atol=1e-6)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from torch import Tensor
 from studio import critics, ground, stages
 from studio.config import parse
 from studio.critics import Eye
-from studio.judge import CRITIC, Judge, Views, energy, saturation
+from studio.errors import StudioError
+from studio.judge import CRITIC, Judge, Views, energy, opinions, saturation
 from studio.judge import eye as held_out_eye
 from studio.progress import Progress
 from studio.renderers import SOCKET as RENDERERS
@@ -22,6 +24,7 @@ from studio.surface.atlas import build_atlas
 from studio.texture import Texture
 from studio.words import Words
 from tests.critics.test_critics import eye
+from tests.critics.test_user_critics import clip_folder
 from tests.meshes import uv_sphere
 
 CPU = torch.device("cpu")
@@ -133,7 +136,7 @@ def test_without_weights_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def judged_by(monkeypatch: pytest.MonkeyPatch, eye: Eye | None) -> None:
-    monkeypatch.setattr(stages, "held_out_eye", lambda device: (eye, ""))
+    monkeypatch.setattr(stages, "held_out_eye", lambda *_: (eye, ""))
 
 
 def cheated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,3 +188,18 @@ def test_nobody_judges_where_nothing_is_asked_or_trained(monkeypatch: pytest.Mon
     assert last.result is not None and last.result.report["gauges"] == [] and "judge" not in iterations[0].metrics
     (last,) = iterated(trainer={"name": "sample"})
     assert last.result is not None and last.result.report["gauges"] == []
+
+
+def test_a_critic_of_ones_own_judges_by_what_it_has_an_opinion_on(tmp_path: Path) -> None:
+    folder = clip_folder(tmp_path / "clip")
+    assert opinions("clip_score", of_prompt=False) == ("score",) and opinions("judge", of_prompt=False) == ("quality",)
+    settings = {"judge": "clip_score", "judge_path": str(folder), "judge_every": 1, "iterations": 2}
+    *iterations, last = iterated(**settings)
+    assert len({p.metrics["judge"] for p in iterations}) == 2
+    assert last.result is not None and str(tmp_path) not in str(last.result.receipt["config"])
+    followed = {"prompt": {"critic": "clip_score", "path": str(folder)}}
+    assert str(tmp_path) not in parse({"rewards": followed}).public().to_toml()
+    with pytest.raises(StudioError, match="would be worth nothing"):
+        iterated(**settings, rewards=followed)
+    with pytest.raises(StudioError, match="studio models fetch clip_score"):
+        iterated(**settings | {"judge_path": ""})

@@ -124,3 +124,15 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 print(len(threads), heaps())
 """
+
+
+def test_a_driver_that_spills_is_noticed_on_windows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    card, reserved = torch.device("cuda"), [5 << 30]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda where: (1 << 30, 8 << 30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda where: reserved[0])
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert not device.spills(card)
+    reserved[0] = 9 << 30
+    assert device.spills(card) and not device.spills(torch.device("cpu"))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert not device.spills(card)

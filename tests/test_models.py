@@ -136,6 +136,13 @@ def test_a_listed_model_is_known_to_be_whole_or_partial(hub: Hub, monkeypatch: p
         fetch("small", agree=lambda: True, endpoint=hub.url)
 
 
+def test_what_has_no_known_revision_is_named_not_fetched(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    fetch("sd15-depth-inpaint", agree=lambda: True, endpoint=hub.url)
+    said = capsys.readouterr().out
+    assert "none stated" in said and all(line in said for line in KNOWN["sd15-depth-inpaint"].by_hand)
+    assert hub.asked == [] and models.state("sd15-depth-inpaint") == "not here"
+
+
 def test_nothing_is_fetched_without_consent_a_revision_or_a_network(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"{REPOSITORY}@{COMMIT}"
     with pytest.raises(StudioError, match="was not fetched"):

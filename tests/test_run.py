@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from studio import ground
+from studio import device, ground, stages
 from studio.config import Config, parse
 from studio.generators._multiview import CHANNELS
 from studio.progress import Live, Progress
@@ -59,6 +59,11 @@ def test_one_variation_is_learned_from_the_seed_on_screen() -> None:
     (untrained,) = deque(run(small(iterations=0), MESH), maxlen=1)
     assert untrained.texture is not None
     assert torch.equal(textures[0].channels["base_color"], untrained.texture.channels["base_color"])
+
+
+def test_a_full_card_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "spills", lambda where: True)
+    assert sum(stages.SPILT in p.message for p in run(small(), MESH)) == 1
 
 
 def test_several_variations_take_turns() -> None:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 from weakref import WeakValueDictionary
 
-from studio.plug import Socket
+from studio import resources
+from studio.errors import StudioError
+from studio.plug import Socket, knobs
 from studio.words import Words
 
 if TYPE_CHECKING:
@@ -61,6 +63,10 @@ class Critic(ABC):
     """What its eye has an opinion on; it refuses the other."""
     held_out: ClassVar[bool] = False
     """True for a critic that only judges: no reward may use it."""
+    weights_bytes: ClassVar[float] = 0.0
+    """Of its weights on a device, where they are worth a word;"""
+    glance_bytes: ClassVar[float] = 0.0
+    """and of what one glance at a picture keeps for the way back."""
 
     @classmethod
     def why_not(cls) -> str | None:
@@ -78,6 +84,23 @@ class Critic(ABC):
 
 SOCKET: Socket[Critic] = Socket(__name__, Critic)
 _SHARED: WeakValueDictionary[tuple[Critic, str, str], Eye] = WeakValueDictionary()
+
+
+def chosen(name: str, path: str) -> Critic:
+    """The critic called `name`, with the user's folder of its files, or the one that `studio models` has filled.
+
+    Raises StudioError when it is unknown, needs a folder and there is none, or reads none and one is given.
+    """
+    own = "path" in knobs(SOCKET.load(name))
+    if own and not path:
+        fetched = resources.model_dir(name)
+        if not fetched.is_dir():
+            remedy = f"Give the folder of its files as its path, or fetch them: `studio models fetch {name}`."
+            raise StudioError(f"The critic '{name}' does not come with the studio.", remedy)
+        path = str(fetched)
+    if path and not own:
+        raise StudioError(f"The critic '{name}' comes with the studio and reads no folder.", "Leave its path empty.")
+    return SOCKET.make(name, **({"path": path} if own else {}))
 
 
 def shared(critic: Critic, device: torch.device, dtype: torch.dtype | None = None) -> Eye:

@@ -20,6 +20,7 @@ class Aesthetic(Critic):
 
     description = "LAION's aesthetic predictor, which learned people's ratings; from your folder with its files."
     opinions = ("quality",)
+    weights_bytes, glance_bytes = 1.7e9, 3.6e8
 
     path: str = knob("", "Folder with CLIP ViT-L/14 (config.json, weights, tokenizer) and sac+logos+ava1-l14-linearMSE.pth.")
 

@@ -18,6 +18,7 @@ class ClipScore(Critic):
 
     description = "A CLIP model of your own, from a folder in the layout of transformers."
     opinions = ("score",)
+    weights_bytes, glance_bytes = 1.7e9, 3.6e8
 
     path: str = knob("", "Folder with config.json, model.safetensors and the tokenizer's files.")
 

@@ -20,6 +20,7 @@ class Hps(Critic):
 
     description = "HPS v2.1, which learned people's rankings; from your folder with its files."
     opinions = ("score",)
+    weights_bytes, glance_bytes = 3.9e9, 4.3e8
 
     path: str = knob("", "Folder with HPS_v2.1_compressed.pt, and config.json and tokenizer of CLIP ViT-H/14.")
 

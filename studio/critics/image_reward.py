@@ -18,6 +18,7 @@ class ImageReward(Critic):
 
     description = "ImageReward, which learned people's rankings; from your folder with its files."
     opinions = ("score",)
+    weights_bytes, glance_bytes = 1.8e9, 3.0e8
 
     path: str = knob("", "Folder with ImageReward.pt, med_config.json and the vocab.txt of bert-base-uncased.")
 

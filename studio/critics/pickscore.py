@@ -18,6 +18,7 @@ class PickScore(Critic):
 
     description = "PickScore, which learned from people's choices; from your folder with its files."
     opinions = ("score",)
+    weights_bytes, glance_bytes = 3.9e9, 4.3e8
 
     path: str = knob("", "Folder with PickScore's config.json and weights, and the tokenizer's files.")
 

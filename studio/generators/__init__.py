@@ -136,8 +136,9 @@ class Painter(ABC):
         P counts the components of `channels`: sRGB base colour first, then one each.
         """
 
-    def at_once(self, views: int, *, learning: bool) -> int:
-        """How many of so many views go through the network at a time, now; `learning`: with a graph."""
+    def at_once(self, views: int, *, learning: bool, onward: bool = True) -> int:
+        """How many of so many views go through the network at a time, now; `learning`: with a graph, which leads on to the
+        latents where `onward`."""
         return views if self.views_meet_inside else 1
 
     @property
@@ -197,8 +198,15 @@ class Costs:
     step_s: float
     """One denoising step of all views."""
     learn_s: float
-    """Learning, for each differentiated step."""
-    memory_bytes: float
+    """Learning, for each differentiated step,"""
+    score_s: float
+    """and once per texture: decoding, baking, scoring, and the way back to the latents."""
+    held_bytes: float
+    """What stays: weights, and what is worked out for the mesh."""
+    fleeting_bytes: float
+    """The most that comes and goes on top."""
+    at_once: int
+    """Views that go through the network at a time while it learns."""
 
 
 @dataclass(frozen=True)
@@ -221,8 +229,9 @@ class Generator(ABC):
         """Side of its views, where that is known without weights. Raises StudioError when files are missing."""
         return None
 
-    def costs(self, *, views: int) -> Costs | None:
-        """What painting so many views costs on a graphics card, before any run has shown it; None where mini's costs will do."""
+    def costs(self, *, views: int, free_bytes: float, onward: bool = False) -> Costs | None:
+        """What painting so many views costs on a graphics card with so much free, before any run has shown it; `onward`: where
+        more than the last step is differentiated. None where mini's costs will do."""
         return None
 
     def warm(self) -> None:  # noqa: B027 - there may be nothing to do

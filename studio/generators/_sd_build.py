@@ -17,7 +17,7 @@ from studio.generators._sd_schedule import schedule
 from studio.generators._sd_text import Prompts, digest
 
 if TYPE_CHECKING:
-    from transformers import CLIPTextModel
+    from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 MODEL, CONTROL = "sd15", "sd15-depth"
 """What is used where nothing is said: the models of `studio models` with these names."""
@@ -43,6 +43,7 @@ def build(spec: Any, *, device: torch.device, dtype: torch.dtype | None) -> Diff
     unet = parts.made("unet", UNet2DConditionModel)
     controlnet = steering.made("controlnet", ControlNetModel)
     vae = parts.made("vae", AutoencoderKL)
+    tokenizer = _fitting(parts, unet, vae)
     if unet.config["cross_attention_dim"] != controlnet.config["cross_attention_dim"]:
         raise StudioError(
             f"The ControlNet of '{steering.name}' was made for another Stable Diffusion than '{parts.name}'.",
@@ -58,7 +59,7 @@ def build(spec: Any, *, device: torch.device, dtype: torch.dtype | None) -> Diff
         unet=unet,
         controlnet=controlnet,
         vae=vae,
-        prompts=_prompts(spec.model or MODEL, parts, device, torch.promote_types(precision, torch.float32)),
+        prompts=_prompts(spec.model or MODEL, parts, tokenizer, device, torch.promote_types(precision, torch.float32)),
         schedule=plan,
         view_px=_side(spec.view_px or unet.config["sample_size"] * factor, unet, factor),
         guidance=spec.guidance,
@@ -106,7 +107,26 @@ def _side(px: int, unet: nn.Module, factor: int) -> int:
     return px
 
 
-def _prompts(name: str, parts: Parts, device: torch.device, dtype: torch.dtype) -> Prompts:
+def _fitting(parts: Parts, unet: nn.Module, vae: nn.Module) -> PreTrainedTokenizerBase:
+    """The tokenizer, where the parts belong together. Raises StudioError."""
+    tokenizer, text = parts.tokenizer(), parts.config("text_encoder")
+    channels, latent = unet.config["in_channels"], vae.config["latent_channels"]  # type: ignore[index]
+    if channels != latent:
+        problem = f"The network of '{parts.name}' reads {channels} channels, its autoencoder makes {latent}: it is another kind."
+        raise StudioError(
+            problem, "Give a Stable Diffusion 1 or 2 that makes pictures from text, not one for inpainting or upscaling."
+        )
+    reads, told = unet.config["cross_attention_dim"], text.get("hidden_size")  # type: ignore[index]
+    if reads != told or unet.config.get("addition_embed_type"):  # type: ignore[union-attr]
+        problem = f"The network of '{parts.name}' does not read what its text encoder writes: it is no Stable Diffusion 1 or 2."
+        raise StudioError(problem, "Give one of these: other kinds, such as XL, are not supported.")
+    if len(tokenizer) > text.get("vocab_size", 0):
+        problem = f"The tokenizer of '{parts.name}' has more words than its text encoder knows."
+        raise StudioError(problem, "Get a whole copy of the model.")
+    return tokenizer
+
+
+def _prompts(name: str, parts: Parts, tokenizer: PreTrainedTokenizerBase, device: torch.device, dtype: torch.dtype) -> Prompts:
     """The text encoder is opened only for prompts that nobody has asked for before, and closed again."""
     from transformers import CLIPTextModel
 
@@ -115,4 +135,4 @@ def _prompts(name: str, parts: Parts, device: torch.device, dtype: torch.dtype) 
 
     config: dict[str, Any] = parts.config("text_encoder")
     length = config.get("max_position_embeddings", 77)
-    return Prompts(parts.tokenizer(), encoder, digest(parts.state("text_encoder"), dtype), length)
+    return Prompts(tokenizer, encoder, digest(parts.state("text_encoder"), dtype), length)

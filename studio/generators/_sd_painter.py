@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from studio.generators import Painter, Scene, Words, _fuse, _lora, _sd_plan
+from studio.generators._frozen import lean
 from studio.generators._schedule import soft_clamp
 from studio.generators._sd_schedule import Schedule
 from studio.generators._sd_text import Prompts, from_where
@@ -59,8 +60,9 @@ class Diffusion(Painter):
         """`directions`: each view is told from where it sees; `fingerprint`: of the weights in their own precision, where these
         were rounded. `in_turn`: views are painted one after the other; `exact`: and learn through what they give each other.
         `memory`: bytes of the card that this process may take, 0 for all there are."""
-        self.network = unet.eval().requires_grad_(False)
-        self.controlnet, self.vae = controlnet.eval().requires_grad_(False), vae.eval().requires_grad_(False)
+        self.network, self.controlnet, self.vae = (m.eval().requires_grad_(False) for m in (unet, controlnet, vae))
+        for module in (unet, controlnet, vae):
+            lean(module)
         self.prompts, self.schedule, self.steps = prompts, schedule, len(schedule.times)
         self.view_px, self.guidance, self.control_scale = view_px, guidance, control_scale
         self.negative, self.directions, self._fingerprint = negative, directions, fingerprint
@@ -81,22 +83,25 @@ class Diffusion(Painter):
     def words(self, prompt: str) -> Words:
         return self.prompts.words(asked(prompt, self.negative)[0])
 
-    def at_once(self, views: int, *, learning: bool) -> int:
-        device, side = self._like.device, self.view_px // self.factor
+    def at_once(self, views: int, *, learning: bool, onward: bool = True) -> int:
+        device = self._like.device
         if device.type != "cuda":
             return 1
-        sides = 1 if self.guidance == 1 else 2
-        dtype = next(self.controlnet.parameters()).dtype
-        each = _sd_plan.pass_bytes(side=side, sides=sides, dtype=dtype, learning=learning, onward=learning)
-        fit = _sd_plan.at_once(views, each=each, free=_sd_plan.free_bytes(device, self.memory))
-        if learning:
-            self.recompute(not fit)
-        return fit or 1
+        work, free = self._work(views), _sd_plan.free_bytes(device, self.memory)
+        if not learning:
+            return _sd_plan.sampling(work, free=free).chunk
+        plan = _sd_plan.learning(work, free=free, onward=onward)
+        self.recompute(plan.recompute)
+        return plan.chunk
 
     def recompute(self, on: bool) -> None:
         """Whether a pass with a graph keeps only what enters its blocks, and computes the rest again: slower, in less memory."""
         for module in (self.network, self.controlnet):
-            module.enable_gradient_checkpointing() if on else module.disable_gradient_checkpointing()
+            _again(module, on)
+
+    def _work(self, views: int) -> _sd_plan.Work:
+        itemsize = next(self.controlnet.parameters()).dtype.itemsize
+        return _sd_plan.Work(views, self.view_px // self.factor, 1 if self.guidance == 1 else 2, itemsize)
 
     # -- what stays ---------------------------------------------------------------------------------------------------------
 
@@ -133,7 +138,8 @@ class Diffusion(Painter):
         text = self.adapters.read(scene.text[:, views])
         sides, dtype = len(text), next(self.controlnet.parameters()).dtype
         both = x.repeat(sides, 1, 1, 1).to(dtype, memory_format=torch.channels_last)
-        told, t = text.flatten(0, 1).to(dtype), torch.tensor(self.schedule.times[i], device=x.device)
+        told = text.flatten(0, 1).to(dtype)
+        t = torch.full((), self.schedule.times[i], device=x.device)  # filled there: a copy would wait for all that runs
         control = self._control(scene, views).repeat(sides, 1, 1, 1).to(dtype, memory_format=torch.channels_last)
         down, middle = self.controlnet(both, t, told, control, conditioning_scale=self.control_scale, return_dict=False)
         steered = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
@@ -171,6 +177,9 @@ class Diffusion(Painter):
         return self.schedule.noised(x0, noise, i)
 
     def decode(self, x0: Tensor, scene: Scene, *, views: slice = slice(None)) -> Tensor:
+        if x0.is_cuda and torch.is_grad_enabled():
+            plan = _sd_plan.decoding(self._work(1), free=_sd_plan.free_bytes(x0.device, self.memory))
+            _again(self.vae, plan.recompute)
         pictures = soft_clamp(self.decoded(x0) * 0.5 + 0.5)
         if not scene.given:
             return pictures
@@ -188,6 +197,10 @@ class Diffusion(Painter):
         """Pictures [v, 3, H, W] in 0…1 → the mode of their latents [v, C, h, w]."""
         x = (pictures * 2 - 1).to(next(self.vae.parameters()).dtype, memory_format=torch.channels_last)
         return self.vae.encode(x).latent_dist.mode().to(pictures.dtype) * self.vae.config["scaling_factor"]
+
+
+def _again(module: UNet2DConditionModel | ControlNetModel | AutoencoderKL, on: bool) -> None:
+    module.enable_gradient_checkpointing() if on else module.disable_gradient_checkpointing()
 
 
 def nearness(depth: Tensor, mask: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Module = TypeVar("Module", bound=nn.Module)
 State = dict[str, Tensor]
 
-LARGEST_BYTES = 16 << 30
+LARGEST_BYTES, LARGEST_SETTINGS_BYTES = 16 << 30, 1 << 16
 NAMES = ("diffusion_pytorch_model", "model", "pytorch_model")
 """What diffusers and transformers call files of weights."""
 SUFFIXES = (".safetensors", ".fp16.safetensors", ".bin", ".fp16.bin")
@@ -76,6 +76,8 @@ class Folder(Parts):
         name = "scheduler_config.json" if part == "scheduler" else "config.json"
         file = self._of(part) / name
         try:
+            if file.stat().st_size > LARGEST_SETTINGS_BYTES:
+                raise ValueError("it is too large for settings")
             found = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise StudioError(f"The folder '{self.name}' lacks {self._called(file)}.", REMEDY) from error
@@ -195,6 +197,8 @@ def filled(kind: type[Module], config: Mapping[str, Any], state: State, what: st
     from transformers import CLIPTextConfig, PreTrainedModel
 
     try:
+        if max(_numbers([v for k, v in config.items() if "layers" in k]), default=0) > len(state):
+            raise ValueError("it would have more layers than tensors")
         with torch.device("meta"):
             told = {k: v for k, v in config.items() if not k.startswith("_")}
             model = kind(CLIPTextConfig(**told)) if issubclass(kind, PreTrainedModel) else kind.from_config(told)  # type: ignore
@@ -259,4 +263,15 @@ def _unreadable(name: str, error: Exception) -> StudioError:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    """What an error says; where that is no sentence, that something is wrong."""
+    said = (str(error).splitlines() or [""])[0].rstrip(".")
+    return said if " " in said else f"it is damaged ({type(error).__name__})"
+
+
+def _numbers(value: object) -> Iterator[float]:
+    """All that lists in lists hold."""
+    if isinstance(value, list | tuple):
+        for v in value:
+            yield from _numbers(v)
+    elif isinstance(value, int | float):
+        yield value

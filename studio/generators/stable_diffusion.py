@@ -16,11 +16,6 @@ from studio.plug import knob
 if TYPE_CHECKING:
     import torch
 
-STEP_S, LEARN_S = 0.084, 0.26
-"""Of six views of 512² with guidance on an H200, all at once in half precision."""
-WEIGHTS_BYTES, PASS_BYTES = 2.7e9, 16.2e9
-"""In bfloat16; and what such a pass keeps for learning (`_sd_plan`). With less memory views go one after the other."""
-
 
 @dataclass(frozen=True)
 class StableDiffusion(Generator):
@@ -68,10 +63,12 @@ class StableDiffusion(Generator):
 
         return side_of(self)
 
-    def costs(self, *, views: int) -> Costs:
-        share = views / 6 * ((self.view_px or 512) / 512) ** 2 * (0.5 if self.guidance == 1 else 1.0)
-        memory = WEIGHTS_BYTES + PASS_BYTES * share
-        return Costs(STEP_S * share, LEARN_S * share, min(memory, self.memory_gb * 1e9) if self.memory_gb else memory)
+    def costs(self, *, views: int, free_bytes: float, onward: bool = False) -> Costs:
+        from studio.generators import _sd_plan as plan
+
+        work = plan.Work(views, (self.view_px or 512) // 8, 1 if self.guidance == 1 else 2, 4 if self.dtype == "float32" else 2)
+        free = min(free_bytes, self.memory_gb * 1e9 or free_bytes)
+        return plan.costs(work, free=free, onward=onward, in_turn=self.mode == "sequential")
 
     def warm(self) -> None:
         import studio.generators._sd_build  # noqa: F401

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 
 MODIFIERS = ("Ctrl", "Shift", "Alt")
+ARROWS = {"Left": "←", "Right": "→", "Up": "↑", "Down": "↓"}
 TYPED = frozenset("ACVXYZ")
 """With Ctrl these belong to a text field that is being edited."""
 
@@ -32,7 +33,8 @@ class Chord:
         """What stands on the keys to be pressed, one by one."""
         mac = sys.platform == "darwin"
         held = [name for name, on in zip(MODIFIERS, (self.ctrl, self.shift, self.alt), strict=True) if on]
-        return (*({"Ctrl": "⌘", "Shift": "⇧", "Alt": "⌥"}[name] if mac else name for name in held), self.key)
+        key = ARROWS.get(self.key, self.key)
+        return (*({"Ctrl": "⌘", "Shift": "⇧", "Alt": "⌥"}[name] if mac else name for name in held), key)
 
     def said(self) -> str:
         """As a menu shows it."""

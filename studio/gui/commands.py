@@ -9,8 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from studio.preferences import FEWEST
+
 if TYPE_CHECKING:
     from studio.gui.app import App, Layout
+    from studio.gui.versus import Answer
     from studio.gui.viewport import Canvas
 
 SITES = (
@@ -86,7 +89,8 @@ def command(name: str) -> Command:
 def _toggle_run(app: App) -> None:
     session = app.session
     act = {"running": session.pause, "preparing": session.pause, "paused": session.resume}.get(session.state, session.start)
-    (session.resume if session.pausing else act)()
+    act = session.resume if session.pausing else act
+    app.dialogs.start(act) if act == session.start else act()
 
 
 def _run_words(app: App) -> str:
@@ -117,11 +121,23 @@ def _at(scale: float) -> Callable[[App], bool]:
 
 
 def _busy(app: App) -> bool:
-    return app.session.state in ("preparing", "running", "paused")
+    return app.session.comparing or app.session.state in ("preparing", "running", "paused")
 
 
 def _has_mesh(app: App) -> bool:
     return app.session.mesh is not None
+
+
+def _toggle_comparing(app: App) -> None:
+    if app.session.comparing:
+        app.session.stop_comparing()
+    else:
+        app.session.compare()
+        app.show_tab("picks")
+
+
+def _has_pair(app: App) -> bool:
+    return app.session.pair is not None
 
 
 def _views() -> list[Command]:
@@ -151,6 +167,39 @@ def _scales() -> list[Command]:
             lambda app, scale=scale: app.rebuild(scale), ticked=_at(scale),
         )
         for scale in SCALES
+    ]  # fmt: skip
+
+
+def _picks() -> list[Command]:
+    answers: tuple[tuple[Answer, str, str, str], ...] = (
+        ("left", "Left is better", "Say that the left one of two variations is better.", "Left"),
+        ("right", "Right is better", "Say that the right one of two variations is better.", "Right"),
+        ("neither", "Neither", "Say that neither is better, and see the next two.", "Down"),
+    )
+    return [
+        Command(
+            "picks.compare", "Compare variations", "Paint variations and show two at a time, to say which is better.",
+            _toggle_comparing, ("K",), enabled=lambda app: _has_mesh(app) and not app.session.active,
+            ticked=lambda app: app.session.comparing,
+        ),
+        *(
+            Command(f"picks.{name}", words, tip, lambda app, name=name: canvas(app).duel.pick(name), (key,), enabled=_has_pair)
+            for name, words, tip, key in answers
+        ),
+        Command(
+            "picks.undo", "Undo pick", "Take the last answer back and see its pair again.", lambda app: app.session.undo_pick(),
+            ("Up",), enabled=lambda app: app.session.can_undo_pick,
+        ),
+        Command(
+            "picks.learn", "Learn from picks", "Train the generator on all picks of this mesh.",
+            lambda app: app.session.learn_from_picks(), ("Shift+K",),
+            enabled=lambda app: not app.session.active and (app.session.picked or 0) >= FEWEST,
+        ),
+        Command(
+            "picks.export", "Export picks…", "Write the picks of this mesh, with their textures, into a folder.",
+            lambda app: app.dialogs.export_picks(), enabled=lambda app: app.session.where_picks_lie is not None,
+        ),
+        Command("picks.import", "Import picks…", "Add picks that were exported before.", lambda app: app.dialogs.import_picks()),
     ]  # fmt: skip
 
 
@@ -240,10 +289,11 @@ _ALL = [
         enabled=lambda app: app.session.state != "stopping",
     ),
     Command(
-        "run.step", "One step", "Do one learning step, then pause.", lambda app: app.session.step(), ("N",),
+        "run.step", "One step", "Do one learning step, then pause.", lambda app: app.dialogs.start(app.session.step), ("N",),
         enabled=lambda app: app.session.state not in ("preparing", "running", "stopping"),
     ),
     Command("run.stop", "Stop", "End the run; what it made stays.", lambda app: app.session.stop(), ("Esc",), enabled=_busy),
+    *_picks(),
     Command("help.shortcuts", "Keyboard shortcuts", "Every key on one sheet.", lambda app: app.dialogs.shortcuts(), ("?",)),
     Command(
         "help.doctor", "Doctor…", "What this machine offers the studio, and cures for what is missing.",

@@ -96,7 +96,7 @@ class Easel:
             # When the plain one is there, the fine one follows, and from then on comes at once.
             known = self.shown is not None and self.shown.geometry in (shot.geometry, fine.geometry)
             request = replace(request, shot=fine if known else shot)
-        parts = (request.mesh, request.texture, request.before, request.heat, *request.marks)
+        parts = (request.mesh, request.texture, request.before, request.beside, request.heat, *request.marks)
         asked = (request.shot, *map(id, parts))
         if asked != self._asked:
             if sparing and self._asked[:2] == asked[:2] and self._shown is not None and self._times:

@@ -121,6 +121,8 @@ class Hand:
         still = abs(at[0] - self._from[0]) + abs(at[1] - self._from[1]) <= CLICK_PX
         if self._deed == "gizmo" and still and (site := self._canvas.overlay.gizmo.site(at)) is not None:
             self._canvas.look(site)
+        elif self._deed == "orbit" and still and self._canvas.click(at):
+            pass
         else:
             self._canvas.let_go()
         self._deed = None

@@ -23,6 +23,8 @@ CODES: dict[str, tuple[int, ...]] = {
     "Tab": (dpg.mvKey_Tab,),
     "Space": (dpg.mvKey_Spacebar,),
     "Home": (dpg.mvKey_Home,),
+    "Left": (dpg.mvKey_Left,),
+    "Right": (dpg.mvKey_Right,),
     "Up": (dpg.mvKey_Up,),
     "Down": (dpg.mvKey_Down,),
     "?": (dpg.mvKey_Slash,),

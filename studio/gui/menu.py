@@ -40,6 +40,10 @@ MENUS: dict[str, tuple[Any, ...]] = {
         *(f"view.layout.{name}" for name, _, _ in LAYOUTS), "view.panels", "+scales",
     ),
     "Run": ("run.toggle", "run.step", "run.stop"),
+    "Picks": (
+        "picks.compare", LINE, "picks.left", "picks.right", "picks.neither", "picks.undo", LINE, "picks.learn", LINE,
+        "picks.export", "picks.import",
+    ),
     "Rewards": ("+presets",),
     "Help": ("help.shortcuts", "help.doctor", LINE, "help.about"),
 }  # fmt: skip
@@ -170,7 +174,7 @@ class _Bar:
         shot = (view.shot.channel, view.shot.wireframe, view.shot.split, view.shot.environment, view.shot.camera.orthographic)
         sights = (view.sights.field, view.sights.lines)
         window = (app.layout, app.panels_shown, app.settings.navigation)
-        state = (session.revision, session.state, session.dirty, shot, sights, view.turning, window)
+        state = (session.revision, session.state, session.comparing, session.dirty, shot, sights, view.turning, window)
         if state == self._state:
             return
         self._state = state

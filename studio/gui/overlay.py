@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import dearpygui.dearpygui as dpg
 
 from studio import heat
+from studio.gui import versus
 from studio.gui.theme import BONE, CHARCOAL, VERDIGRIS, Colour, rgba
+from studio.gui.versus import Versus
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +68,8 @@ class Scene:
     """Words, and the places in work space that they stand at."""
     words: str = ""
     """A sentence at the foot."""
+    versus: Versus | None = None
+    """Two variations are compared."""
 
 
 class Overlay:
@@ -91,6 +95,8 @@ class Overlay:
             return
         self._drawn = scene
         dpg.delete_item(self._layer, children_only=True)
+        if scene.versus is not None:
+            versus.draw(self._layer, self._theme, scene.versus, scene.size)
         if scene.split is not None:
             _split(self._layer, self._theme, scene)
         for place, words in scene.labels:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from studio import device
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
     from studio.fields import Field
@@ -32,6 +33,8 @@ class Request:
     mesh: Mesh
     texture: Texture
     before: Texture | None = None
+    beside: Texture | None = None
+    """Drawn to the right of `texture`, each in one half of the picture, from the same camera."""
     heat: Tensor | Field | None = None
     marks: tuple[Marks, ...] = ()
     patient: bool = True
@@ -134,8 +137,13 @@ class Painter:
 
         began = time.perf_counter()
         try:
-            over = {"before": request.before, "heat": request.heat, "marks": request.marks}
-            pixels = viewer.draw(request.shot, request.texture, **over, wanted=wanted)
+            if request.beside is None:
+                over = {"before": request.before, "heat": request.heat, "marks": request.marks}
+                pixels = viewer.draw(request.shot, request.texture, **over, wanted=wanted)
+            else:
+                half = replace(request.shot, width=max(1, request.shot.width // 2))
+                both = [viewer.draw(half, texture, wanted=wanted) for texture in (request.texture, request.beside)]
+                pixels = np.concatenate(both, axis=1)
         except Superseded:
             return
         with self._change:

@@ -42,6 +42,11 @@ class Tripod(ABC):
 
     @property
     @abstractmethod
+    def aspect(self) -> float:
+        """Width by height of what the mesh is framed in."""
+
+    @property
+    @abstractmethod
     def turning(self) -> bool:
         """Whether the mesh turns by itself."""
 
@@ -115,4 +120,4 @@ class Tripod(ABC):
         if self._mesh is None:
             return camera
         seen = self._mesh.vertices if points is None else np.concatenate([self._mesh.vertices, points])
-        return framed(camera, seen, aspect=self.size[0] / self.size[1])
+        return framed(camera, seen, aspect=self.aspect)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dearpygui.dearpygui as dpg
 
 from studio.errors import unknown
+from studio.gui.duel import Duel
 from studio.gui.easel import Easel
 from studio.gui.hand import BUTTONS, Hand
 from studio.gui.overlay import OUTSIDE, Legend, Overlay, Scene
@@ -57,6 +58,8 @@ class Canvas(Tripod):
         self.overlay = Overlay(self._list, app.theme)
         self.sights = Sights(app, last.sights if last else None)
         """The fields and lines that are shown; change them by the methods."""
+        self.duel = Duel(app, last.duel if last else None)
+        """Two variations, while they are compared."""
         self._hand = Hand(self)
         if last is not None:
             self.shot, self.heat, self.turntable = last.shot, last.heat, last.turntable
@@ -70,6 +73,11 @@ class Canvas(Tripod):
     def let_go(self) -> None:
         """The hand is off the mouse: the full picture is drawn at once."""
         self._moved = -math.inf
+
+    @property
+    def aspect(self) -> float:
+        """Width by height of what the mesh is framed in: each of two variations has half the viewport."""
+        return self.size[0] / self.size[1] / (1 if self.duel.pair is None else 2)
 
     @property
     def turning(self) -> bool:
@@ -144,6 +152,10 @@ class Canvas(Tripod):
         """Show before alone for as long."""
         self._before = on
 
+    def click(self, at: tuple[float, float]) -> bool:
+        """A click that moved nothing: it picks between two variations. Whether it meant something."""
+        return self.duel.click(at, self.size)
+
     @property
     def fps(self) -> float:
         """Pictures shown during the last second."""
@@ -167,6 +179,7 @@ class Canvas(Tripod):
             "waiting": self._sight.waiting,
             "turning": self.turning,
             "before": self._before,
+            "pair": [one.key for one in self.duel.pair] if self.duel.pair else None,
             "drawn": self.drawn,
             "fps": round(self.fps),
             "busy": self._easel.busy,
@@ -196,6 +209,9 @@ class Canvas(Tripod):
 
     def _follow_session(self) -> None:
         mesh = self._app.session.mesh
+        if self.duel.follow():
+            self._idle_turn = False
+            self.frame()
         if mesh is not self._mesh:
             self._mesh = mesh
             if mesh is None:
@@ -215,18 +231,28 @@ class Canvas(Tripod):
         session, shot = self._app.session, self.shot
         if self._mesh is None or session.texture is None:
             return
+        if (both := self.duel.request(replace(shot, split=None))) is not None:
+            self._present(both, now)
+            return
         if self._before:
             shot = replace(shot, split=1.0)
         before = session.before if shot.split is not None else None
         self._sight = self.sights.of(self._mesh)
         heat = session.heat(self.heat) if self.heat else self._sight.field
-        request = Request(shot, self._mesh, session.texture, before, heat, self._sight.marks)
+        self._present(Request(shot, self._mesh, session.texture, before, heat=heat, marks=self._sight.marks), now)
+
+    def _present(self, request: Request, now: float) -> None:
+        """Show a finished picture, and have this one drawn if it is another."""
+        session = self._app.session
         self._easel.show(request, now)
         moving = now - self._moved < SETTLE_S
         seconds = MOVING_S if moving else TURNING_S if self.turning else None
-        self._easel.ask(request, seconds, sparing=session.state == "running")
+        self._easel.ask(request, seconds, sparing=session.state == "running" or bool(session.painting))
 
     def _draw_over(self) -> None:
+        if (versus := self.duel.versus(self._mouse, self.size, busy=self._hand.deed is not None)) is not None:
+            self.overlay.draw(Scene(self.shot.camera, self.size, self._mouse, versus=versus))
+            return
         session, shown = self._app.session, self._easel.shown is not None
         sight, legends = self._sight, self._sight.legends
         heated = self.heat is not None and session.heat(self.heat) is not None
@@ -244,9 +270,16 @@ class Canvas(Tripod):
             legends=legends,
             notes=sight.notes,
             labels=tuple(label for marks in sight.marks for label in marks.labels),
-            words=sight.waiting if shown else session.loading or "preparing the viewport",
+            words=self._waiting(shown),
         )
         self.overlay.draw(scene)
+
+    def _waiting(self, shown: bool) -> str:
+        """What is being waited for, in words."""
+        session = self._app.session
+        if session.comparing:
+            return f"Painting two variations: {session.painting} …"
+        return self._sight.waiting if shown else session.loading or "preparing the viewport"
 
     def _change(self, **values: Any) -> None:
         """Something moves: draw fluently, and let the run wait a moment."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -92,14 +93,16 @@ def as_baked(pictures: Tensor, mask: Tensor, *, generator: torch.Generator) -> T
     return torch.lerp(pictures, soft, blur) + 0.02 * blur * torch.randn_like(pictures)
 
 
-def accuracy(net: Classifier, batches: Batches, *, objects: int = 512, seed: int = 5) -> float:
-    """Share of objects on held-out shapes whose material the mean over SURE views names."""
-    right = 0
+def accuracy(net: Classifier, batches: Batches, *, objects: int = 512, seed: int = 5) -> tuple[float, str]:
+    """Share of objects on held-out shapes whose material the mean over SURE views names, and the mistakes most often made."""
+    right, mistakes = 0, Counter[str]()
     for i in range(0, objects, 32):
         batch = batches.held(32, SURE, seed=seed + i)
         for pictures, geometry, s in zip(batch.pictures, batch.geometry, batch.samples, strict=True):
-            right += net.named(pictures, geometry[:, MASK : MASK + 1]) == s.material
-    return right / objects
+            named = net.named(pictures, geometry[:, MASK : MASK + 1])
+            right += named == s.material
+            mistakes[f"{s.material} for {named}"] += named != s.material
+    return right / objects, ", ".join(f"{what} {n}" for what, n in mistakes.most_common(8) if n)
 
 
 def train(args: argparse.Namespace) -> float:
@@ -129,8 +132,9 @@ def train(args: argparse.Namespace) -> float:
             minutes = (time.time() - start) / 60
             print(f"step {step}  {minutes:.2f} min  loss {float(loss.detach()):.3f}  right {float(right):.1%}", flush=True)
     net.eval().requires_grad_(False).save(Path(args.out))
-    found = accuracy(net, batches, objects=args.checked)
+    found, mistakes = accuracy(net, batches, objects=args.checked)
     print(f"names {found:.1%} of {args.checked} true objects by {SURE} views (needs 97 %); saved in {args.out}", flush=True)
+    print(f"mistakes: {mistakes or 'none'}", flush=True)
     return found
 
 

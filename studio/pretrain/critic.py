@@ -23,6 +23,7 @@ from torch import Tensor
 from studio import environment
 from studio.critics import _weights
 from studio.critics._encoders import CONVOLUTIONS, PATCHES, Network
+from studio.errors import StudioError
 from studio.pretrain import critic_report
 from studio.pretrain.batches import MASK, Batches
 from studio.pretrain.degrade import degraded
@@ -71,6 +72,8 @@ class Training:
         self.vocabulary = self.batches.vocabulary
         self.net = Network(size, len(self.vocabulary.words)).to(self.device)
         self.heat = torch.nn.Parameter(torch.tensor(math.log(14.0), device=self.device))
+        if args.begin is not None:
+            self._begin(args.begin)
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
         self.parameters = [*self.net.parameters(), self.heat]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=args.rate, betas=(0.9, 0.98), weight_decay=0.05)
@@ -85,6 +88,15 @@ class Training:
         if ranks.first:
             print(f"{args.which}: {sum(p.numel() for p in self.net.parameters()):,} parameters", flush=True)
 
+    def _begin(self, folder: Path) -> None:
+        """With the weights of a critic of the same words."""
+        eye = _weights.load(folder)
+        if eye.vocabulary.words != self.vocabulary.words:
+            raise StudioError(
+                f"The critic in {folder} knows other words than the corpus.", "Train from scratch: leave out --begin."
+            )
+        self.net.load_state_dict(eye.network.state_dict())
+
     def _restore(self) -> None:
         saved = torch.load(self.out / "checkpoint.pt", map_location=self.device, weights_only=True)
         self.net.load_state_dict(saved["net"])
@@ -96,8 +108,12 @@ class Training:
         self.batches.random.seed(self.args.seed + self.step)
         self.batches.generator.manual_seed(self.args.seed + self.step)
 
-    def batch(self) -> tuple[Tensor, Tensor, Tensor, list[str]]:
-        """Surfaces [N, 3, px, px] before any background, masks [N, 1, px, px], each picture's caption [N], captions."""
+    def batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor, list[str]]:
+        """Surfaces [N, 3, px, px] before any background, the same damaged, masks [N, 1, px, px], each picture's caption [N], and
+        the captions.
+
+        Damage is done before pictures shrink to what the critic sees, as it is done to what the critic is asked about.
+        """
         g, views = self.batches.generator, 2
         drawn = self.batches.draw(self.args.objects, views)
         pictures, geometry = drawn.pictures.flatten(0, 1), drawn.geometry.flatten(0, 1)
@@ -110,19 +126,22 @@ class Training:
         window = int(side * (0.5 + 0.5 * float(torch.rand((), generator=g))))
         top, left = (int((side - window) * float(torch.rand((), generator=g))) for _ in range(2))
         px = self.net.size.px
-        cut = torch.cat([x * mask, mask], 1)[..., top : top + window, left : left + window]
+        x, mask = (v[..., top : top + window, left : left + window] for v in (x, mask))
+        cut = torch.cat([x * mask, degraded(x, mask) * mask, mask], 1)
         cut = F.interpolate(cut, (px, px), mode="bilinear", antialias=True, align_corners=False)
-        mask = cut[:, 3:].clamp(0, 1)
+        mask = cut[:, 6:].clamp(0, 1)
         owner = torch.arange(self.args.objects, device=self.device).repeat_interleave(views)
         seen = mask.mean((1, 2, 3)) > 0.05  # a crop may have missed the object
-        return (cut[:, :3] / mask.clamp(min=1e-3))[seen], mask[seen], owner[seen], [s.caption for s in drawn.samples]
+        clean, bad = ((v / mask.clamp(min=1e-3))[seen] for v in (cut[:, :3], cut[:, 3:6]))
+        return clean, bad, mask[seen], owner[seen], [s.caption for s in drawn.samples]
 
     def loss(
         self, x: Tensor, bad: Tensor, told: Tensor, owner: Tensor, text: Tensor, same: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Contrast, quality, and how often the right caption is the best, of pictures x [N, 3, px, px] and damaged copies.
 
-        `told` [N] is 1 where the damage shows; text [B, D] are the captions' vectors, same [B, B] tells equal captions.
+        `told` [N] is 1 where the damage shows; text [B, D] are the captions' vectors, same [B, B] tells equal captions. The first
+        half of the pictures may carry noise: they must beat their damaged copies, but nobody asks that they be called clean.
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             seen, good = self.net.look(torch.cat([x, bad]))
@@ -133,7 +152,8 @@ class Training:
         columns = -(logits.masked_fill(~right, -1e4).logsumexp(0) - logits.logsumexp(0))
         held = right.any(0)
         clean, worse = good.chunk(2)
-        ranked = F.softplus(worse - clean) + 0.5 * (F.softplus(-clean) + F.softplus(worse))
+        bare = (torch.arange(len(clean), device=clean.device) >= len(clean) // 2).float()
+        ranked = F.softplus(worse - clean) + 0.5 * (F.softplus(-clean) * bare + F.softplus(worse))
         top = right.gather(1, logits.argmax(1, keepdim=True)).float().mean()
         return (rows.mean() + columns[held].mean()) / 2, (ranked * told).mean(), top
 
@@ -159,9 +179,9 @@ class Training:
     def advance(self) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = rate(self.step, self.since, self.seconds / (60 * self.args.minutes), peak=self.args.rate)
-        surface, mask, owner, captions = self.batch()
+        surface, damaged, mask, owner, captions = self.batch()
         behind = backgrounds(surface)
-        x, bad = (s * mask + behind * (1 - mask) for s in (surface, degraded(surface, mask)))
+        x, bad = (s * mask + behind * (1 - mask) for s in (surface, damaged))
         told = ((bad - x).abs().mean((1, 2, 3)) > TELLING * mask.mean((1, 2, 3))).float()
         shuffled = torch.randperm(len(x), device=x.device)
         x, bad, told, owner = x[shuffled], bad[shuffled], told[shuffled], owner[shuffled]
@@ -203,6 +223,7 @@ def main(argv: list[str] | None = None) -> None:
     options(p, minutes=30.0, peak=1e-3)
     p.add_argument("--which", choices=sorted(WHICH), required=True)
     p.add_argument("--objects", type=int, default=160, help="captions per step and device, two pictures each")
+    p.add_argument("--begin", type=Path, default=None, help="begin with the weights of the critic in this folder")
     p.add_argument("--evaluate", type=Path, default=None, help="only measure, with the critic in this folder to watch the attack")
     args = p.parse_args(argv)
     ranks = Ranks.join(args.device)

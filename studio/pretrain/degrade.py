@@ -50,10 +50,10 @@ def broken(x: Tensor, mask: Tensor, strength: Tensor) -> Tensor:
     angle = torch.rand(n, 1, 1, device=x.device) * 2 * torch.pi
     at = torch.stack(torch.meshgrid(*(torch.linspace(-1, 1, s, device=x.device) for s in (h, w)), indexing="ij"))
     beyond = at[0] * angle.sin() + at[1] * angle.cos() > (torch.rand(n, 1, 1, device=x.device) - 0.5) * 0.6
-    shift = max(2, round(float(0.03 + 0.07 * strength.mean()) * w))
+    shift = max(2, round(float(0.04 + 0.08 * strength.mean()) * w))
     turned = x.roll(shift, -1) if torch.rand(()) < 0.5 else x.roll(shift, -2)
     valid = mask.roll(shift, -1) * mask.roll(shift, -2)
-    tint = 0.1 * strength * torch.randn(n, 3, 1, 1, device=x.device)
+    tint = (0.05 + 0.1 * strength) * F.normalize(torch.randn(n, 3, 1, 1, device=x.device), dim=1)
     return torch.where(beyond[:, None], torch.where(valid > 0.5, turned, x) + tint, x)
 
 

@@ -68,6 +68,10 @@ class Reward(ABC):
     reads_prompt: ClassVar[bool] = False
     """Whether the prompt decides what is good. A judge of what the prompt asks for is only asked where a reward claims it."""
 
+    def public(self) -> Reward:
+        """The same for whoever gets the painted mesh: nothing of where files lie on the user's disk."""
+        return self
+
     def check(self, mesh: Mesh) -> None:  # noqa: B027 - most meshes can carry most rewards
         """Raises StudioError when no texture of this mesh can be scored, whatever its atlas. Quick: asked of every mesh that is
         opened, on a thread of its own."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from studio import resources
-from studio.critics import SOCKET, Eye, Opinion, shared
+from studio.critics import SOCKET, Eye, Opinion, chosen, shared
 from studio.errors import StudioError
-from studio.plug import knobs
 
 if TYPE_CHECKING:
     import torch
@@ -24,18 +22,10 @@ def eye(name: str, path: str, opinion: Opinion, device: torch.device) -> Eye:
     if opinion not in plug.opinions:
         what = "how pictures fit a prompt" if opinion == "score" else "how good pictures are"
         raise StudioError(f"The critic '{name}' cannot tell {what}.", f"Choose {_others(opinion)}.")
-    own = "path" in knobs(plug)
-    if own and not path:
-        fetched = resources.model_dir(name)
-        if not fetched.is_dir():
-            remedy = f"Give the folder of its files as 'path', or fetch them: `studio models fetch {name}`."
-            raise StudioError(f"The critic '{name}' does not come with the studio.", remedy)
-        path = str(fetched)
-    if path and not own:
-        raise StudioError(f"The critic '{name}' comes with the studio and reads no folder.", "Leave 'path' empty.")
+    critic = chosen(name, path)
     if reason := SOCKET.why_not(name):
         raise StudioError(f"The critic '{name}' cannot be used: {reason}", f"Choose {_others(opinion, but=name)}.")
-    return shared(SOCKET.make(name, **({"path": path} if own else {})), device)
+    return shared(critic, device)
 
 
 def _others(opinion: Opinion, *, but: str = "") -> str:

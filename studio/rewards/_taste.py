@@ -11,10 +11,8 @@ from torch import Tensor
 
 from studio.critics import Eye
 from studio.errors import StudioError
-from studio.preferences import HAND, Pick, Picks, all_homes
+from studio.preferences import FEWEST_FOR_TASTE, HAND, Pick, Picks, all_homes
 
-FEWEST = 8
-"""Picks below which nothing can be said."""
 FOLDS = 5
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """How much a pick has to say to move the weights: the one that predicts left-out picks best is taken."""
@@ -35,8 +33,8 @@ def enough(places: Sequence[Path]) -> list[tuple[Picks, list[Pick]]]:
     """The picks by hand of each folder, or a score's where there are none. Raises StudioError when they are too few."""
     found = [(picks, picks.by(HAND) or picks.picks) for picks in map(Picks, places)]
     count = sum(len(those) for _, those in found)
-    if count < FEWEST:
-        problem = f"You have made {count} picks; a taste cannot be read from fewer than {FEWEST}."
+    if count < FEWEST_FOR_TASTE:
+        problem = f"You have made {count} picks; a taste cannot be read from fewer than {FEWEST_FOR_TASTE}."
         raise StudioError(problem, "Pick between more pairs, or give the folder of picks that were made elsewhere.")
     return [(picks, those) for picks, those in found if those]
 
@@ -61,7 +59,8 @@ class Taste:
         self.accuracy, ridge = max((*_left_out(apart, ridge), ridge) for ridge in RIDGES)[1:]
         self._weights = fitted(apart, ridge)
         share = f"It agrees with {self.accuracy:.0%} of those it was not fitted to"
-        doubt = ", little better than tossing a coin: pick more before you trust it." if self.accuracy < DOUBTFUL else "."
+        little = "little" if self.accuracy > 0.5 else "no"
+        doubt = f", {little} better than tossing a coin: pick more before you trust it." if self.accuracy < DOUBTFUL else "."
         self.notes = (f"Your taste is read from {len(apart)} picks. {share}{doubt}",)
 
     def __call__(self, features: Tensor) -> Tensor:

@@ -56,3 +56,16 @@ class Personal(Reward):
                 return mean_opinion(opinion, look, px=critic.px)
 
         return Liking()
+
+
+def agreement(picks: str = "") -> tuple[float, str]:
+    """How often a taste that is read from the picks of a folder, or from all, agrees with picks it was not fitted to; and that in
+    a sentence, with a warning where it is no taste. Takes a second or two. Raises StudioError as `build` does."""
+    import torch
+
+    from studio.rewards._critics import eye
+    from studio.rewards._taste import Taste, folders
+
+    where = torch.device("cpu")
+    taste = Taste(eye("patina", "", "quality", where), folders(picks), where)
+    return taste.accuracy, taste.notes[0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.plug import knob
@@ -32,6 +33,9 @@ class Quality(Reward):
 
     critic: str = knob("patina", "Who scores: the bundled critic, or one whose files you have.", choices=CRITICS)
     path: str = knob("", "Folder with the files of a critic of your own; empty: where `studio models` has put them.")
+
+    def public(self) -> Quality:
+        return replace(self, path=Path(self.path).name)
 
     def build(self, mesh: Mesh, atlas: Atlas, device: torch.device) -> Score:
         """The score of any mesh. Raises StudioError when the critic or its weights are missing."""

@@ -6,7 +6,6 @@ leave is taken in `poll`, once per frame, and never waited for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +25,10 @@ from studio.session.filing import Filing, Task
 from studio.session.forecast import Forecast
 from studio.session.loras import Loras
 from studio.session.painting import Pace, Painting, State
+from studio.session.picking import Picking
 from studio.session.problem import Problem
-from studio.session.running import Running, thumbnail
+from studio.session.reading import Health, examined, read, warm
+from studio.session.running import HOLD_S, Running, thumbnail
 from studio.session.showing import Showing
 
 if TYPE_CHECKING:
@@ -43,12 +44,11 @@ STOP_S = 2.0
 WRITE_S = 30.0
 """What is still being written when the window closes is waited for no longer than this; it takes a second or two."""
 
-Health = list[tuple[str, str, bool]]
 Errand = tuple[Path, Config, Outputs]
 """A mesh to paint with these settings, and where the results go."""
 
 
-class Session(Editing, Showing, Painting, Filing, Loras):
+class Session(Editing, Showing, Painting, Filing, Loras, Picking):
     """One window's document, run and files."""
 
     def __init__(self, config: Config | None = None) -> None:
@@ -58,6 +58,7 @@ class Session(Editing, Showing, Painting, Filing, Loras):
         Showing.__init__(self)
         Painting.__init__(self)
         Filing.__init__(self)
+        Picking.__init__(self)
         self.revision = 0
         """Grows with every visible change."""
         self.health: Health = []
@@ -94,11 +95,13 @@ class Session(Editing, Showing, Painting, Filing, Loras):
             self._changed()
         self._watch()
         self._look_at_recovery()
+        self._watch_variations()
         self._autosave_when_due()
 
     def waiting(self) -> bool:
         """Something has come home that `poll` would take."""
-        left = (*self._desks(), self.recovery, *([self._running.worker] if self._running else []))
+        workers = (self._running.worker if self._running is not None else None, self._variations)
+        left = (*self._desks(), self.recovery, *(w for w in workers if w is not None))
         return any(each.waiting() for each in left)
 
     def close(self) -> None:
@@ -108,6 +111,8 @@ class Session(Editing, Showing, Painting, Filing, Loras):
         """
         self.stop()
         self.recovery.close(STOP_S)
+        if self._leaving is not None:
+            self._leaving.join(STOP_S)
         if self._running is not None:
             self._running.worker.join(STOP_S)
             self._watch()
@@ -138,7 +143,7 @@ class Session(Editing, Showing, Painting, Filing, Loras):
         self.forget()
 
     def _desks(self) -> tuple[Desk, ...]:
-        return self._loader, self._engine, self._writer, self._reader, self.survey.desk
+        return self._loader, self._engine, self._writer, self._reader, self._taster, self.survey.desk
 
     def _changed(self) -> None:
         self.revision += 1
@@ -149,9 +154,25 @@ class Session(Editing, Showing, Painting, Filing, Loras):
     def _edited(self, before: Document) -> None:
         self._touched()
         self._tell()
+        self._compare_as_edited()
         self._changed()
         if self.document.mesh != self._mesh_path:
             self._load(self.document.mesh, adopt=False)
+
+    def stop(self) -> None:
+        """End the run, or comparing; what was made stays."""
+        self.stop_comparing()
+        super().stop()
+
+    def hold(self, seconds: float) -> None:
+        """The camera moves: let whatever is painted wait."""
+        super().hold(seconds)
+        if self._variations is not None:
+            self._variations.hold(min(seconds, HOLD_S))
+
+    def _begin(self, *, single: bool) -> None:
+        self.stop_comparing()
+        super()._begin(single=single)
 
     def _end(self, running: Running, state: str) -> None:
         super()._end(running, state)
@@ -180,7 +201,7 @@ class Session(Editing, Showing, Painting, Filing, Loras):
 
         def read() -> tuple[Project, Mesh, Health, np.ndarray | None]:
             project = project_files.load(path)
-            mesh, health = _examined(project_files.opened(project))
+            mesh, health = examined(project_files.opened(project))
             return project, mesh, health, thumbnail(mesh, project.texture) if project.texture is not None else None
 
         def here(found: tuple[Project, Mesh, Health, np.ndarray | None]) -> None:
@@ -206,12 +227,14 @@ class Session(Editing, Showing, Painting, Filing, Loras):
         if not adopt:
             self._mesh_path = path
         self._loader.submit(
-            f"reading {path.name}", lambda: _read(path), then=here, failed=lambda e: self._failed(f"Opening '{path.name}'", e)
+            f"reading {path.name}", lambda: read(path), then=here, failed=lambda e: self._failed(f"Opening '{path.name}'", e)
         )
 
     def _show_mesh(self, mesh: Mesh, health: Health) -> None:
         """Another mesh, as it came; nothing is known of it but its own texture."""
+        self.stop_comparing()
         self._abandon()
+        self._folder = self.picked = None
         self.mesh, self.health, self._file_mesh, self._plain, self._painted = mesh, health, mesh, None, PAINTED
         size = self.config.atlas_px
 
@@ -230,7 +253,7 @@ class Session(Editing, Showing, Painting, Filing, Loras):
 
         self._engine.submit("loading the engine", plain, then=here, failed=lambda e: self._failed("Showing the mesh", e))
         config = self.config
-        ready = lambda: _warm(mesh, config, lambda: self.mesh is mesh and self._running is None)  # noqa: E731
+        ready = lambda: warm(mesh, config, lambda: self.mesh is mesh and self._running is None)  # noqa: E731
         # What goes wrong here goes wrong again in the run, and is told there.
         self._engine.submit("making ready to paint", ready, failed=lambda e: None)
         self._engine.submit("", device.give_memory_back, failed=lambda e: None)
@@ -275,26 +298,3 @@ class Session(Editing, Showing, Painting, Filing, Loras):
             list(state.get("objective", {}).get("journal", [])),
             self._painted,
         )
-
-
-def _read(path: Path) -> tuple[Mesh, Health]:
-    from studio.surface.mesh import load
-
-    return _examined(load(path))
-
-
-def _examined(mesh: Mesh) -> tuple[Mesh, Health]:
-    from studio.surface.health import health
-
-    return mesh, health(mesh).rows()
-
-
-def _warm(mesh: Mesh, config: Config, wanted: Callable[[], bool]) -> None:
-    """Do what a run does first, so that it need not: import the engine and the generator, prepare the mesh's surface."""
-    import studio.view  # noqa: F401
-    from studio.run import prepare
-
-    config.generator.warm()
-    for _ in prepare(config, mesh):
-        if not wanted():
-            break

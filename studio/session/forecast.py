@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from studio import files, generators, resources
+from studio import cards, critics, files, generators, resources
 from studio.config import Config
 from studio.errors import OutputError
 from studio.plug import knobs
@@ -44,11 +44,15 @@ class Timing:
     learn_s: float
     """Scoring and learning, per texture and differentiated step."""
     memory_bytes: float
+    score_s: float = 0.0
+    """Scoring, per texture, where it is known apart from learning."""
 
 
 SHIPPED = {False: Timing(6.0, 1.1, 2.8, 2.4e9), True: Timing(3.0, 0.03, 0.15, 3.0e9)}
 """`mini`, six views, 1024 px: on one core of a 2-core machine, and on a graphics card (an H200)."""
 SHIPPED_VIEWS = 6
+GLANCES = 2
+"""At each picture, in one look (`studio.rewards._glances`)."""
 CPU_SLOWER = 300.0
 """How many times as long a large network takes without a card: an order of magnitude, until a run has shown it."""
 
@@ -64,9 +68,10 @@ def forecast(config: Config) -> Forecast:
     total = t.prepare_s + paint
     if options.get("score"):
         total += options["samples"] * paint
+    total += max(0, options.get("count", 1) - 1) * paint
     if config.trainer.iterates:
         sampled = paint if config.trainer.learns and config.trainer.follows_rewards else 0.0
-        each = options.get("batch", 1) * (sampled + t.learn_s * min(options.get("k", 1), steps))
+        each = options.get("batch", 1) * (sampled + t.score_s + t.learn_s * min(options.get("k", 1), steps))
         total += config.iterations * each
     if config.trainer.learns:
         every = options.get("held_out_every", 0)
@@ -110,13 +115,27 @@ def _median(runs: Sequence[Mapping[str, float]]) -> Timing:
 
 
 def _shipped(config: Config) -> Timing:
-    card = config.device.startswith("cuda") or (config.device == "auto" and shutil.which("nvidia-smi") is not None)
-    t = SHIPPED[card]
-    if (costs := config.generator.costs(views=config.views)) is not None:
+    asked = config.device.startswith("cuda") or config.device == "auto"
+    free = cards.free_bytes() if asked else None
+    card = config.device.startswith("cuda") or free is not None
+    t, views = SHIPPED[card], config.views
+    onward = min(getattr(config.trainer, "k", 1), getattr(config.generator, "steps", 1)) > 1
+    if (costs := config.generator.costs(views=views, free_bytes=free or math.inf, onward=onward)) is not None:
         slower = 1.0 if card else CPU_SLOWER
-        return Timing(2 * t.prepare_s, slower * costs.step_s, t.learn_s + slower * costs.learn_s, costs.memory_bytes)
-    share, texels = config.views / SHIPPED_VIEWS, (config.atlas_px / 1024) ** 2
+        held, glances = _of_critics(config)
+        memory = held + costs.held_bytes + max(costs.fleeting_bytes, glances)
+        return Timing(2 * t.prepare_s, slower * costs.step_s, slower * costs.learn_s, memory, slower * costs.score_s)
+    share, texels = views / SHIPPED_VIEWS, (config.atlas_px / 1024) ** 2
     return Timing(t.prepare_s * (0.5 + 0.5 * texels), t.step_s * share, t.learn_s * share, t.memory_bytes + 2e8 * (texels - 1))
+
+
+def _of_critics(config: Config) -> tuple[float, float]:
+    """Bytes of the critics that rewards follow, and the most that one keeps of a chunk of views."""
+    names = {str(getattr(w.reward, "critic", "")) for w in config.rewards} & {*critics.SOCKET.names()}
+    plugs = [critics.SOCKET.load(name) for name in names]
+    chunks = -(-config.views // config.reward_chunk)
+    at_once = -(-config.views // chunks) * GLANCES
+    return sum(p.weights_bytes for p in plugs), max((at_once * p.glance_bytes for p in plugs), default=0.0)
 
 
 def _said(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +87,8 @@ class Loras(ABC):
             return False
         return "taught" in self._checkpoint or bool(self._checkpoint.get("trainer", {}).get("lora"))
 
-    def use_learned(self) -> None:
-        """Keep what was learned in use for the next run: in a file of the user's, loaded as one undo step.
+    def use_learned(self, then: Callable[[], Any] = lambda: None) -> None:
+        """Keep what was learned in use for the next run: in a file of the user's, loaded as one undo step. Then do `then`.
 
         Raises StudioError where nothing was learned.
         """
@@ -107,6 +108,7 @@ class Loras(ABC):
                 return
             try:
                 self.add_lora(path, name=LEARNED)
+                then()
             except StudioError as error:  # another generator was chosen meanwhile
                 failed(error)
 

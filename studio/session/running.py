@@ -82,6 +82,8 @@ class Running:
         """What the run measured at its end."""
         self.result: Result | None = None
         """What a run that came to its own end leaves behind."""
+        self.seeds: np.ndarray | None = None
+        """[2, n, h, w, 3] uint8: the first held-out seeds before and after."""
         self.views: np.ndarray | None = None
         """[V, h, w, 3] float32."""
         self.cameras: tuple[Camera, ...] = ()
@@ -172,6 +174,8 @@ class Running:
             self.heat = {name: t.cpu() for name, t in progress.heat.items()}
         if progress.result is not None:
             self.result, self.report = progress.result, progress.result.report
+            if (seeds := progress.result.seeds) is not None:
+                self.seeds = seeds.movedim(2, -1).contiguous().numpy()
             if self.checkpoint is not None:
                 self.checkpoint = lora.finished(self.checkpoint, progress.result.lora, progress.result.receipt)
             step, metrics = (self._last.step, self._last.metrics) if self._last else (0, {})

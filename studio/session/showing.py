@@ -48,6 +48,8 @@ class Showing(ABC):
         """Where the painting cameras of the last run stand, empty before there was one; replaced when they turn."""
         self.report: Mapping[str, Any] = {}
         """What the last run measured of its result at its end; empty until then."""
+        self.seeds: np.ndarray | None = None
+        """[2, n, h, w, 3] uint8: the last run's first held-out seeds before and after it, lit; None where there were none."""
         self.problems: deque[Problem] = deque()
         self.messages: deque[str] = deque(maxlen=200)
 
@@ -124,7 +126,7 @@ class Showing(ABC):
     def _settle(self, running: Running) -> None:
         """The run has ended: what it left half denoised gives way to its last whole texture, if it made one."""
         self._look(running)
-        self.report = running.report
+        self.report, self.seeds = running.report, running.seeds
         if running.whole is None:
             self._whole = running.texture or self._whole
         elif self._whole is not self._newest:

@@ -12,13 +12,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from studio.plug import Socket
+from studio.plug import Socket, knob
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from studio.objective import Objective
     from studio.progress import Progress
+
+
+def rank() -> Any:
+    """The knob of trainers with a LoRA: its rank."""
+    return knob(4, "LoRA rank: how much the generator can learn.", low=1, high=128)
+
+
+def adapter() -> Any:
+    """The knob of trainers with a LoRA: what learns."""
+    said = "What learns: a LoRA, or only an offset on the prompt (raise the rate tenfold)."
+    return knob("lora", said, choices=("lora", "prompt"))
+
+
+def ema(keep: float) -> Any:
+    """The knob of trainers with a LoRA: the average that paints at the end."""
+    return knob(keep, "Average of the LoRA that paints at the end: how much each step keeps; 0: off.", low=0.0, high=0.9999)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from studio import black_box, files
 from studio.errors import StudioError
@@ -45,16 +45,19 @@ def lit(objective: Objective, painted: Painted) -> Tensor:
         return (small.clamp(0, 1) * 255).round().byte().cpu()
 
 
-def kept(objective: Objective, picks: Picks, seed: int) -> Generator[Progress, None, str]:
-    """The key of what the generator paints from a seed as it is now; painted, lit and kept unless that was done before."""
+def kept(objective: Objective, picks: Picks, seed: int) -> Generator[Progress, None, tuple[str, Painted | None]]:
+    """The key of what the generator paints from a seed as it is now, and that, painted, lit and kept now; None where it was kept
+    before."""
     subject = files.jsonable(objective.subject)
     for sample in picks.samples.values():
         if (sample.seed, sample.prompt, sample.subject) == (seed, objective.prompt, subject):
-            return sample.key
+            return sample.key, None
     painted = yield from objective.paint(seed, stage="gathering")
-    pictures = lit(objective, painted)
-    yield Progress("gathering", 1, 1, texture=painted.texture, pictures=painted.pictures[:, :3])
-    return picks.add(x0=painted.rollout.x0, pictures=pictures, prompt=objective.prompt, seed=seed, subject=objective.subject).key
+    facts = {"prompt": objective.prompt, "seed": seed, "subject": objective.subject}
+    key = picks.add(x0=painted.rollout.x0, pictures=lit(objective, painted), **facts).key
+    seen = {"texture": painted.texture, "pictures": painted.pictures[:, :3]}
+    yield Progress("gathering", 1, 1, kept=picks.path(key), **seen)
+    return key, painted
 
 
 def gathered(objective: Objective, picks: Picks, plan: Plan, live: Live) -> Generator[Progress, None, str]:
@@ -68,15 +71,16 @@ def gathered(objective: Objective, picks: Picks, plan: Plan, live: Live) -> Gene
     failed = 0
     with black_box.Judge(plan.score if not own else "", seconds=plan.seconds) as judge:
         for n in range(plan.samples):
-            key = yield from kept(objective, picks, objective.train_seed(n))
+            key, painted = yield from kept(objective, picks, objective.train_seed(n))
             if key in picks.scores.get(who, {}):
                 continue
+            if painted is None:
+                painted = yield from objective.paint(objective.train_seed(n), stage="gathering")
             value: float | str
             if own:
-                raw = yield from _raw(objective, n)
-                value = sum(weight * raw.get(name, 0.0) for name, weight in live.weights.items())
+                value = live.total(objective.raw(painted.texture))
             else:
-                value = yield from _asked(judge, picks, key, objective, n)
+                value = yield from _asked(judge, picks.pictures(key), painted)
             if isinstance(value, str):
                 failed += 1
                 yield Progress("gathering", n + 1, plan.samples, message=f"Texture {n + 1} is left out: {value}")
@@ -91,22 +95,16 @@ def gathered(objective: Objective, picks: Picks, plan: Plan, live: Live) -> Gene
     return who
 
 
-def _raw(objective: Objective, n: int) -> Generator[Progress, None, dict[str, float]]:
-    painted = yield from objective.paint(objective.train_seed(n), stage="gathering")
-    return objective.raw(painted.texture)
-
-
-def _asked(judge: Any, picks: Picks, key: str, objective: Objective, n: int) -> Generator[Progress, None, float | str]:
+def _asked(judge: black_box.Judge, pictures: Tensor, painted: Painted) -> Generator[Progress, None, float | str]:
     """What the score says, or why it says nothing."""
-    painted = yield from objective.paint(objective.train_seed(n), stage="gathering")
     texture = (painted.texture.channels["base_color"].clamp(0, 1) * 255).round().byte().cpu()
-    answer = judge.ask(pictures=picks.pictures(key).movedim(1, -1).numpy(), texture=texture.movedim(1, -1).numpy())
+    answer = judge.ask(pictures=pictures.movedim(1, -1).numpy(), texture=texture.movedim(1, -1).numpy())
     while True:
         try:
             next(answer)
         except StopIteration as end:
             return end.value
-        yield Progress("gathering", n, 1)
+        yield Progress("gathering", 0, 1)
 
 
 def _pick(picks: Picks, who: str, plan: Plan, among: set[str]) -> None:

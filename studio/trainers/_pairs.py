@@ -11,7 +11,7 @@ from torch import Tensor
 
 from studio.errors import StudioError
 from studio.generators import Scene
-from studio.preferences import Pick, Picks, fits
+from studio.preferences import FEWEST, Pick, Picks, fits
 from studio.progress import Progress
 from studio.trainers._pass import Pass
 from studio.trainers._preferring import Errors, Method, auto_beta, loss
@@ -19,8 +19,6 @@ from studio.trainers._preferring import Errors, Method, auto_beta, loss
 if TYPE_CHECKING:
     from studio.objective import Objective
 
-FEWEST = 4
-"""Pairs below which nothing can be learned."""
 HELD_OUT = 5
 """Every so-manieth pair is never learned from."""
 MEASURED = 32

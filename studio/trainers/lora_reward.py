@@ -7,13 +7,13 @@ as the generator has steps, or more, is the whole chain.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from studio.plug import knob
-from studio.trainers import Trainer
+from studio.trainers import Trainer, adapter, ema, rank
 
 if TYPE_CHECKING:
     from studio.objective import Objective
@@ -30,15 +30,13 @@ class LoraReward(Trainer):
     k: int = knob(1, "Denoising steps that are differentiated, counted from the last.", low=1, high=1000)
     anchor: float = knob(0.0, "Pull towards what the run began with; higher keeps more of what it knew.", low=0.0, high=1e6)
     rate: float = knob(3e-3, "Learning rate of AdamW.", low=1e-7, high=1.0)
-    rank: int = knob(4, "LoRA rank: how much the generator can learn.", low=1, high=128)
-    adapter: str = knob(
-        "lora", "What learns: a LoRA, or only an offset on the prompt (raise the rate tenfold).", choices=("lora", "prompt")
-    )
+    rank: int = rank()
+    adapter: str = adapter()
     batch: int = knob(1, "Seeds painted per iteration.", low=1, high=64)
     seeds: int = knob(0, "Variations learned in turn; 1 keeps to one picture, 0 never repeats one.", low=0, high=1000)
     clip: float = knob(1.0, "Largest gradient norm of one iteration.", low=1e-6, high=1e6)
     warmup: int = knob(0, "Iterations over which the learning rate grows to its full size.", low=0, high=10_000)
-    ema: float = knob(0.0, "Average of the LoRA that paints at the end: how much each step keeps; 0: off.", low=0.0, high=0.9999)
+    ema: float = ema(0.0)
     prompts: tuple[str, ...] = knob((), "Further prompts, learned in turn with the run's own, which is the one that is shown.")
     held_out_every: int = knob(0, "Iterations from one look at the held-out seeds to the next; 0: none.", low=0, high=10_000)
     end_on: str = knob("last", "Which LoRA is kept in the end: the last, or the best so far.", choices=("last", "best"))
@@ -76,7 +74,7 @@ class LoraReward(Trainer):
             live = objective.live(iteration)
             own, aim = objective.prompt, objective.aim
             if self.held_out_every and not iteration and objective.untrained_seeds:
-                best.measured(0, _weighted(objective.untrained_seeds, live), aim, painter.lora_state)
+                best.measured(0, fmean(map(live.total, objective.untrained_seeds)), aim, painter.lora_state)
             warm = min(1.0, (iteration + 1) / self.warmup) if self.warmup else 1.0
             adam.param_groups[0]["lr"] = warm * (self.rate if live.rate is None else live.rate)
             anchor = self.anchor if live.anchor is None else live.anchor
@@ -159,9 +157,4 @@ def _measured(objective: Objective, live: Live) -> Generator[Progress, None, flo
     for seed in objective.held_out:
         painted = yield from objective.paint(seed, stage="measuring", shown=False)
         raw.append(objective.raw(painted.texture))
-    return _weighted(raw, live)
-
-
-def _weighted(raw: Sequence[Mapping[str, float]], live: Live) -> float:
-    """The mean over seeds of the rewards' weighted sum."""
-    return fmean(sum(weight * one.get(name, 0.0) for name, weight in live.weights.items()) for one in raw)
+    return fmean(map(live.total, raw))

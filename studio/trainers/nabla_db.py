@@ -7,13 +7,13 @@ network's guess, the decoder, the bake and the lit pictures. Nothing is back-pro
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from studio.plug import knob
-from studio.trainers import Trainer
+from studio.trainers import Trainer, adapter, ema, rank
 
 if TYPE_CHECKING:
     from studio.objective import Objective
@@ -55,12 +55,10 @@ class NablaDB(Trainer):
         0.0, "Stop once chains have moved so far from the untrained ones, in nats; 0: never.", low=0.0, high=1e12
     )
     rate: float = knob(3e-3, "Learning rate of AdamW.", low=1e-7, high=1.0)
-    rank: int = knob(4, "LoRA rank: how much the generator can learn.", low=1, high=128)
-    adapter: str = knob(
-        "lora", "What learns: a LoRA, or only an offset on the prompt (raise the rate tenfold).", choices=("lora", "prompt")
-    )
+    rank: int = rank()
+    adapter: str = adapter()
     batch: int = knob(1, "Chains per iteration.", low=1, high=64)
-    ema: float = knob(0.9, "Average of the LoRA that paints at the end: how much each step keeps; 0: off.", low=0.0, high=0.9999)
+    ema: float = ema(0.9)
 
     def train(self, objective: Objective, *, iterations: int, resume: dict[str, Any] | None = None) -> Iterator[Progress]:
         import copy
@@ -94,7 +92,7 @@ class NablaDB(Trainer):
         for iteration in range(start, iterations):
             live = objective.live(iteration)
             adam.param_groups[0]["lr"] = self.rate if live.rate is None else live.rate
-            deviation = stdev([_total(raw, live.weights) for raw in untrained])
+            deviation = stdev(map(live.total, untrained))
             beta = self.beta / max(deviation, LEAST_DEVIATION)
             aim = Aim(beta=beta, weighting=self.weighting, **settings)  # type: ignore[arg-type]
             look = objective.jittered(iteration + 1, self.view_jitter_deg)
@@ -114,7 +112,7 @@ class NablaDB(Trainer):
                 drifts.append(moved)
                 said.append(scores.message)
                 raw = objective.raw(painted.texture)
-                for name, value in {**raw, "score": _total(raw, live.weights)}.items():
+                for name, value in {**raw, "score": live.total(raw)}.items():
                     told.setdefault(name, []).append(value)
                 seen = {"texture": painted.texture, "pictures": painted.pictures[:, :3]}
                 seen |= {"shares": scores.shares, "heat": scores.heat}
@@ -177,7 +175,3 @@ class NablaDB(Trainer):
             painted = yield from objective.paint(objective.train_seed(0, n), stage="measuring", shown=False, eta=self.eta)
             found.append(objective.raw(painted.texture))
         return found
-
-
-def _total(raw: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    return sum(weight * raw.get(name, 0.0) for name, weight in weights.items())

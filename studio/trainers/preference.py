@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from studio.plug import knob
-from studio.trainers import Trainer
+from studio.trainers import Trainer, adapter, ema, rank
 
 if TYPE_CHECKING:
     from studio.objective import Objective
@@ -45,14 +45,12 @@ class Preference(Trainer):
         1.0, "How far DRO pushes the worse away, in standard deviations of a pair's difference.", low=0.0, high=1e3
     )
     rate: float = knob(1e-3, "Learning rate of AdamW.", low=1e-7, high=1.0)
-    rank: int = knob(4, "LoRA rank: how much the generator can learn.", low=1, high=128)
-    adapter: str = knob(
-        "lora", "What learns: a LoRA, or only an offset on the prompt (raise the rate tenfold).", choices=("lora", "prompt")
-    )
+    rank: int = rank()
+    adapter: str = adapter()
     batch: int = knob(2, "Pairs per iteration.", low=1, high=256)
     warmup: int = knob(0, "Iterations over which the learning rate grows to its full size.", low=0, high=10_000)
     clip: float = knob(1.0, "Largest gradient norm of one iteration.", low=1e-6, high=1e6)
-    ema: float = knob(0.0, "Average of the LoRA that paints at the end: how much each step keeps; 0: off.", low=0.0, high=0.9999)
+    ema: float = ema(0.0)
     look_every: int = knob(
         10, "Iterations from one fresh sample, and look at the held-out pairs, to the next.", low=1, high=10_000
     )

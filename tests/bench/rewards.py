@@ -10,9 +10,11 @@ LoRA. DIR gets one JSON per case, one contact sheet per reward, and `tables.md`.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -122,20 +124,22 @@ def finished(steps: Generator[Any, None, Any]) -> Any:
 
 
 def pace(args: argparse.Namespace) -> str:
-    """Seconds of an iteration that every reward takes part in, on each mesh; a second run, after caches and kernels are warm."""
+    """Seconds from one iteration's end to the next's, medians, with every reward that a mesh carries at once; a second run, after
+    caches and kernels are warm."""
     from studio import resources, run
     from studio.config import parse
 
-    lines = ["| mesh | rewards | s / iteration |", "| --- | ---: | ---: |"]
+    lines = ["| mesh | rewards | s / iteration | slowest |", "| --- | ---: | ---: | ---: |"]
     for name in args.meshes:
         mesh = resources.sample(name)
         able = carried(mesh)[0]
         table = SETTINGS | {"prompt": "blue and white stripes", "rewards": dict.fromkeys(able, 1.0)}
         table |= {"iterations": args.iterations, "device": args.device, "held_out": 0}
         for _ in range(2):
-            last = [p for p in run(parse(table), mesh) if p.result][-1].result
-        assert last is not None
-        lines.append(f"| {name} | {len(able)} | {last.report['seconds']['train'] / args.iterations:.2f} |")
+            ends = [time.perf_counter() for p in run(parse(table), mesh) if p.checkpoint is not None]
+        took = [b - a for a, b in itertools.pairwise(ends)]
+        lines.append(f"| {name} | {len(able)} | {statistics.median(took):.2f} | {max(took):.2f} |")
+        print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)
 
 

@@ -1,10 +1,12 @@
-"""What an iteration of Stable Diffusion costs beside others' ways: `python tests/bench/sd.py [--device cuda] [--tiny]`.
+"""What an iteration of Stable Diffusion costs beside others' ways: `python tests/bench/sd.py --out DIR [--device cuda] [--tiny]`.
 
 Random weights of Stable Diffusion 1.5 and its ControlNet in their published shapes, in bfloat16; a LoRA of rank 4 on q, k, v and
-out; views of 512², DDIM, guidance 7.5. All in one process, one after the other: the published structure (views in turn, all steps
-back-propagated, each recomputed), plain batched back-propagation through the last steps, and the studio's own iteration, which
-samples, bakes, scores with every geometric reward and a CLIP ViT-L critic, and learns; over K and how many views go through the
-network at a time, and as planned for cards of several sizes. Prints a Markdown table of medians and peaks.
+out; views of 512², DDIM, guidance 7.5. All in one process, one after the other, what matters most first: the studio's own
+iteration, which samples, bakes, scores with every geometric reward and a CLIP ViT-L critic, and learns, planned for 8 GiB; its
+inference; plain batched back-propagation through the last steps; the published structure (views in turn, all steps
+back-propagated, each recomputed); then the studio's own over K and how many views go through the network at a time, as planned
+for cards of several sizes, and at settings that tell whether its forecast is right. Rows are printed and written to DIR (sd.md,
+sd.json) as soon as they are known; what the time does not suffice for is left out.
 
 Exit code 1 on a card where the studio's iteration (K = 1) needs more than 1.7 s or 8 GiB, or its inference more than 1 s.
 """
@@ -12,24 +14,20 @@ Exit code 1 on a card where the studio's iteration (K = 1) needs more than 1.7 s
 from __future__ import annotations
 
 import argparse
-import statistics
+import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-GIB = 2**30
 MUST_S, MUST_GIB, MUST_INFER_S = 1.7, 8.0, 1.0
-GEOMETRIC = ("alignment", "emphasis", "colorization", "symmetry", "palette", "seam", "detail", "coverage")
 CARDS_GB = (8, 12, 16, 24)
 
 
@@ -43,252 +41,189 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--repeat", type=int, default=3)
     p.add_argument("--truncations", type=int, nargs="*", default=[1, 2, 5, 10])
     p.add_argument("--chunks", type=int, nargs="*", default=[1, 2, 3, 6])
-    p.add_argument("--skip", nargs="*", default=[], choices=("published", "batched", "cards"))
+    p.add_argument("--seconds", type=float, default=225.0, help="no row is begun later than this")
+    p.add_argument("--out", type=Path, default=Path("sd-bench"))
     return p.parse_args()
 
 
-class Words:
-    """Stands for prompts that are encoded already."""
+class Ours:
+    """The studio's own iterations, one after the other; what they are made with may change in between."""
 
-    def __init__(self, length: int, width: int) -> None:
-        self.length, self._width = length, width
+    def __init__(self, args: argparse.Namespace, painter: Any, device: torch.device, judge: Any, meter: Any) -> None:
+        from studio import replay
 
-    def read(self, prompts: list[str]) -> Tensor:
-        return torch.randn(len(prompts), self.length, self._width, generator=torch.Generator().manual_seed(0))
+        self._args, self.painter, self._device, self._judge, self._meter = args, painter, device, judge, meter
+        self.live, self.chunk, self.recompute = SimpleNamespace(k=1), None, False
+        self.passes: list[int] = []
+        """How many views went through the network at a time: sampling, learning."""
+        self._planned, painter.at_once = painter.at_once, self._at_once
+        meter.watch(painter, "predict", lambda *_: "network with a graph" if torch.is_grad_enabled() else "network")
+        meter.watch(painter, "decode", lambda *_: "decoder with a graph" if torch.is_grad_enabled() else "decoder")
+        meter.watch(painter, "advance", "fusing")
+        meter.watch(replay, "vjp", lambda output, *_: "network back" if output.ndim == 5 else "decoder and fusing back")
+        self.on(args.views)
 
+    def on(self, views: int) -> None:
+        """Begin anew with so many views, of the size that the painter has now."""
+        from tests.bench import sd_stand
 
-def painter_of(args: argparse.Namespace, device: torch.device) -> Any:
-    from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
+        self.objective = sd_stand.objective_of(self._args, self.painter, self._device, self._judge, views=views, live=self.live)
+        for name, phase in (("score", "rewards"), ("baked", "bake"), ("pictures_gradient", "bake back")):
+            self._meter.watch(self.objective, name, phase)
+        self.again()
 
-    from studio.generators import _sd_published
-    from studio.generators._sd_painter import Diffusion
-    from studio.generators._sd_schedule import schedule
+    def again(self) -> None:
+        """Begin a run."""
+        self._iterations = self._trained()
 
-    torch.manual_seed(0)
-    settings = _sd_published.ONE
-    if args.tiny:
-        from tests.generators import tiny_sd
+    def row(
+        self, name: str, *, k: int = 1, chunk: int | None = None, recompute: bool = False, gib: float = 0.0, **options: Any
+    ) -> None:
+        """`chunk` None: as planned, for `gib` of memory or what is free."""
+        self.live.k, self.chunk, self.recompute = min(k, self.painter.steps), chunk, recompute
+        self.painter.memory = gib * 2**30
+        scene, setting = self.objective.scene, {}
+        self._meter.row(name, self.once, setting=setting, **options)
+        recomputed = bool(getattr(self.painter.network, "is_gradient_checkpointing", False))
+        setting |= {"k": self.live.k, "steps": self.painter.steps, "views": scene.views, "view_px": self.painter.view_px}
+        setting |= {"guidance": self.painter.guidance, "passes": self.passes, "recompute": recomputed}
+        setting["decoder_again"] = bool(getattr(self.painter.vae, "is_gradient_checkpointing", False))
+        self._meter.write()
+        if self._meter.rows and self._meter.rows[-1].gib == math.inf:
+            self.again()
 
-        unet, controlnet, vae, _ = tiny_sd.models()
-    else:
-        with torch.device(device):
-            unet = UNet2DConditionModel.from_config(settings["unet"])
-            controlnet = ControlNetModel.from_config(settings["controlnet"])
-            vae = AutoencoderKL.from_config(settings["vae"])
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    for module in (unet, controlnet, vae):
-        nn.Module.to(module, device, dtype, memory_format=torch.channels_last)
-    length, width = (16, 16) if args.tiny else (77, 768)
-    plan = schedule(settings["scheduler"], steps=args.steps, spacing="trailing", eta=0.0)
-    px = 32 if args.tiny else 512
-    return Diffusion(
-        unet=unet, controlnet=controlnet, vae=vae, prompts=Words(length, width), schedule=plan, view_px=px, guidance=7.5,
-        fingerprint="random",
-    )  # type: ignore[arg-type]  # fmt: skip
+    def once(self) -> None:
+        next(self._iterations)
 
+    def inference(self) -> None:
+        from studio.replay import decode, drain
+        from studio.turns import sample
 
-def objective_of(args: argparse.Namespace, painter: Any, device: torch.device) -> Any:
-    """What a trainer is handed, put together as `studio.run` does it."""
-    from studio import resources, rewards
-    from studio.config import parse
-    from studio.errors import StudioError
-    from studio.ground import ground
-    from studio.objective import Live, Objective, Term
-    from studio.renderers import build as renderer
-    from studio.replay import drain
-    from studio.reward_views import RewardViews
-    from studio.stages import unwrapped
-    from studio.surface.mesh import load
-    from studio.surface.unwrap import needs_unwrap
-    from studio.texture import Texture
+        chunk = self._at_once(self.objective.scene.views, learning=False)
+        decode(self.painter, drain(sample(self.painter, self.objective.scene, seed=1, chunk=chunk)).x0, self.objective.scene)
 
-    table = {"views": args.views, "max_views": args.views, "atlas_px": 256 if args.tiny else 1024}
-    config = parse({**table, "generator": {"name": "stable_diffusion"}, "device": str(device)})
-    mesh = load(resources.sample(args.mesh))
-    mesh = drain(unwrapped(mesh, config.atlas_px)) if needs_unwrap(mesh) else mesh
-    rasterizer = renderer("auto", device)[0]
-    on = drain(ground(mesh, config, device, rasterizer, painter.view_px))
-    terms = []
-    for name in GEOMETRIC:
-        reward = rewards.SOCKET.make(name)
-        try:
-            terms.append(Term(name, on.score(reward, mesh), reward.averages))
-        except StudioError as error:
-            print(f"{name}: left out, {error.problem}", file=sys.stderr)
-    terms.append(Term("critic", critic(args, device), True))
-    base = Texture.from_mesh(mesh, config.atlas_px).to(device)
-    weights = {t.name: 1.0 for t in terms}
-    return Objective(
-        painter=painter,
-        scene=lambda prompt: painter.scene(prompt, on.rig.seen, mesh=mesh, baker=on.rig.baker),
-        baker=on.rig.baker,
-        atlas=on.atlas,
-        base=base,
-        terms=terms,
-        prompt="a vase",
-        seed=0,
-        look=RewardViews(mesh, on.atlas, base, rasterizer, on.rig.cameras, seed=0, chunk=config.reward_chunk),
-        live=lambda: Live(weights=weights),
-    )
+    def steps(self, count: int) -> None:
+        from studio.generators import _sd_published
+        from studio.generators._sd_schedule import schedule
 
+        self.painter.schedule = schedule(_sd_published.ONE["scheduler"], steps=count, spacing="trailing", eta=0.0)
+        self.painter.steps = count
 
-def critic(args: argparse.Namespace, device: torch.device) -> Callable[[Any], Tensor]:
-    """The aesthetic predictor on CLIP ViT-L/14, random."""
-    from transformers import CLIPConfig, CLIPModel
+    def guided(self, guidance: float) -> None:
+        self.painter.guidance = guidance
+        self.objective.ask(f"{self.objective.prompt}.")
 
-    from studio.critics._clip import ClipEye, Head
-    from studio.rewards._glances import mean_opinion
+    def _at_once(self, views: int, *, learning: bool, onward: bool = True) -> int:
+        if not learning or self.chunk is None:
+            planned = self._planned(views, learning=learning, onward=onward)
+        else:
+            self.painter.recompute(self.recompute)
+            planned = min(self.chunk, views)
+        self.passes = [*self.passes[:1], planned] if learning else [planned]
+        return planned
 
-    layers, width = (2, 64) if args.tiny else (24, 1024)
-    sizes = {
-        "hidden_size": width,
-        "intermediate_size": 4 * width,
-        "num_hidden_layers": layers,
-        "num_attention_heads": width // 64,
-    }
-    vision = {**sizes, "image_size": 224, "patch_size": 14, "projection_dim": 768}
-    text = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1}
-    model = CLIPModel(CLIPConfig(vision_config=vision, text_config={**text, "projection_dim": 768}, projection_dim=768))
-    eye = ClipEye(model, SimpleNamespace(), head=Head(768)).to(device, None)  # type: ignore[arg-type]
-    return lambda look: mean_opinion(eye.quality, look, px=eye.px)
+    def _trained(self) -> Iterator[None]:
+        from studio.trainers import SOCKET
+
+        for progress in SOCKET.make("lora_reward", k=1, rate=5e-5).train(self.objective, iterations=1_000_000):
+            if progress.checkpoint is not None:
+                yield
 
 
-# -- others' ways -------------------------------------------------------------------------------------------------------------
+def others(args: argparse.Namespace, painter: Any, scene: Any, meter: Any) -> None:
+    """On networks as diffusers has them. The published structure's views are independent of each other: two tell of all."""
+    from tests.bench import sd_stand as way
+
+    painter.recompute(False)
+    with way.plain(painter):
+        meter.row("inference, batched", lambda: way.inference(painter, scene, scene.views), repeat=2)
+        for k in args.truncations[:2]:
+            meter.row(f"plain, batched, K = {k}", lambda k=k: way.batched(painter, scene, k))
+        meter.row("inference, in turn", lambda: way.inference(painter, scene, 1), warm=0)
+        meter.row("published structure, all steps, 2 of the views", lambda: way.published(painter, scene, 2), warm=0)
+    for p in painter.lora_parameters():
+        p.grad = None
 
 
-def stepped(painter: Any, scene: Any, x: Tensor, i: int, views: slice) -> Tensor:
-    """A denoising step of some views, not fused."""
-    both = painter.predict(x, i, scene, views=views)
-    clean = painter.schedule.clean(x, torch.lerp(both[:, 1], both[:, 0], scene.guidance), i)
-    return painter.schedule.step(x, clean, i, noise=None)
+def cards(ours: Ours, device: torch.device) -> None:
+    """What is planned for smaller cards does with them: this process gets no more."""
+    total = torch.cuda.get_device_properties(device).total_memory
+    for gb in CARDS_GB:
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction(min(1.0, gb * 1e9 / total))
+        ours.row(f"ours, K = 1, on a card of {gb} GB")
+    torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def published(painter: Any, scene: Any) -> None:
-    """Views in turn; all steps of a view are back-propagated, each recomputed on the way."""
-    start = painter.noise(scene, generator=torch.Generator().manual_seed(0))
-    for view in range(scene.views):
-        v = slice(view, view + 1)
-        x = start[v].requires_grad_()
-        for i in range(painter.steps):
-            x = checkpoint(stepped, painter, scene, x, i, v, use_reentrant=False)
-        checkpoint(painter.decode, x, scene, use_reentrant=False).mean().backward()
+def profile(ours: Ours, out: Path) -> None:
+    """Which kernels an iteration spends its time in."""
+    try:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+            ours.once()
+    except RuntimeError as error:  # where counters are not allowed
+        print(f"no profile: {error}")
+        return
+    table = seen.key_averages().table(sort_by="cuda_time_total", row_limit=40, max_name_column_width=90)
+    (out / "kernels.txt").write_text(table, encoding="utf-8")
 
 
-def batched(painter: Any, scene: Any, truncation: int) -> None:
-    """All views at once; the last steps are back-propagated, everything kept."""
-    x, every = painter.noise(scene, generator=torch.Generator().manual_seed(0)), slice(None)
-    for i in range(painter.steps):
-        with torch.set_grad_enabled(i >= painter.steps - truncation):
-            x = stepped(painter, scene, x, i, every)
-    painter.decode(x, scene).mean().backward()
-
-
-def inference(painter: Any, scene: Any, at_once: int) -> None:
-    x = painter.noise(scene, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for first in range(0, scene.views, at_once):
-            views = slice(first, first + at_once)
-            part = x[views]
-            for i in range(painter.steps):
-                part = stepped(painter, scene, part, i, views)
-            painter.decode(part, scene, views=views)
-
-
-# -- ours ---------------------------------------------------------------------------------------------------------------------
-
-
-def iterations(objective: Any, truncation: int, count: int) -> Iterator[None]:
-    """Yields after every iteration."""
-    from studio.trainers import SOCKET
-
-    trainer = SOCKET.make("lora_reward", k=truncation, rate=5e-5)
-    for progress in trainer.train(objective, iterations=count):
-        if progress.checkpoint is not None:
-            yield
-
-
-def ours_inference(objective: Any) -> None:
-    from studio.replay import decode, drain
-    from studio.turns import sample
-
-    chunk = objective.painter.at_once(objective.scene.views, learning=False)
-    rollout = drain(sample(objective.painter, objective.scene, seed=1, chunk=chunk))
-    decode(objective.painter, rollout.x0, objective.scene)
-
-
-# -- measuring ----------------------------------------------------------------------------------------------------------------
-
-
-class Meter:
-    """Rows of seconds and of the most memory that was allocated, all that stays included."""
-
-    def __init__(self, device: torch.device, repeat: int) -> None:
-        self._device, self._repeat = device, repeat
-        self.rows: dict[str, tuple[float, float]] = {}
-
-    def measure(self, name: str, once: Callable[[], object]) -> None:
-        self.follow(name, (once() for _ in range(self._repeat + 1)))
-
-    def follow(self, name: str, rounds: Iterator[object]) -> None:
-        """The time between what `rounds` yields; the first, in which kernels are chosen, does not count."""
-        card, seconds = self._device.type == "cuda", []
-        try:
-            next(rounds)
-            if card:
-                torch.cuda.synchronize()
-                torch.cuda.reset_peak_memory_stats()
-            while len(seconds) < self._repeat:
-                began = time.perf_counter()
-                next(rounds)
-                if card:
-                    torch.cuda.synchronize()
-                seconds.append(time.perf_counter() - began)
-            peak = torch.cuda.max_memory_allocated() / GIB if card else float("nan")
-            self.rows[name] = (statistics.median(seconds), peak)
-        except torch.OutOfMemoryError:
-            self.rows[name] = (float("nan"), float("inf"))
-        if card:
-            torch.cuda.empty_cache()
-        print(f"| {name} | {self.rows[name][0]:.2f} | {self.rows[name][1]:.1f} |", flush=True)
+def apart(ours: Ours, args: argparse.Namespace) -> None:
+    """Settings that the forecast was not fitted to."""
+    side = ours.painter.view_px
+    ours.steps(2 * args.steps)
+    ours.row("apart: twice the steps, K = 3, 3 at a time", k=3, chunk=3)
+    ours.steps(args.steps - args.steps // 3)
+    ours.guided(1.0)
+    ours.row("apart: fewer steps, no guidance, K = 2", k=2, chunk=6)
+    ours.steps(args.steps)
+    ours.guided(7.5)
+    for views, px, ks in ((4, side * 3 // 4, (1, 2)), (8, side, (1, 4))):
+        ours.painter.view_px = px
+        ours.on(views)
+        for k in ks:
+            ours.row(f"apart: {views} views of {px}², K = {k}", k=k, chunk=None if k == 1 else 2)
+    ours.painter.view_px = side
+    ours.on(args.views)
 
 
 def main() -> int:
     from studio.device import device as device_of
+    from tests.bench import sd_forecast, sd_stand
+    from tests.bench.sd_meter import BEGAN, Meter
 
     args = arguments()
     device = device_of(args.device)
-    painter = painter_of(args, device)
-    objective = objective_of(args, painter, device)
+    painter, meter = sd_stand.painter_of(args, device), Meter(device, args.out, args.seconds)
+    ours = Ours(args, painter, device, sd_stand.critic(args, device), meter)
     painter.add_lora(rank=4)
-    scene, meter = objective.scene, Meter(device, args.repeat)
-    print(f"{sum(p.numel() for p in painter.lora_parameters()):,} numbers learn; {torch.__version__} on {device}\n")
-    print("| | s | GiB |\n| --- | ---: | ---: |")
-    if "published" not in args.skip:
-        meter.measure("published structure, in turn, all steps", lambda: published(painter, scene))
-    if "batched" not in args.skip:
-        for k in args.truncations[:2]:
-            meter.measure(f"plain, batched, K = {k}", lambda k=k: batched(painter, scene, k))
-        meter.measure("inference, in turn", lambda: inference(painter, scene, 1))
-        meter.measure("inference, batched", lambda: inference(painter, scene, scene.views))
-    own = type(painter).at_once
-    for k in args.truncations:
-        for chunk in args.chunks:
-            painter.at_once = lambda views, learning, chunk=chunk: min(chunk if learning else views, views)
-            meter.follow(f"ours, K = {k}, {chunk} at a time", iterations(objective, min(k, args.steps), args.repeat + 1))
-    painter.at_once = own.__get__(painter)
-    painter.memory = MUST_GIB * GIB
-    meter.follow("ours, K = 1, planned for 8 GiB", iterations(objective, 1, args.repeat + 1))
-    meter.measure("ours, inference", lambda: ours_inference(objective))
-    painter.memory = 0.0
-    if device.type == "cuda" and "cards" not in args.skip:
-        total = torch.cuda.get_device_properties(device).total_memory
-        for gb in CARDS_GB:
-            torch.cuda.set_per_process_memory_fraction(min(1.0, gb * 1e9 / total))
-            meter.follow(f"ours, K = 1, on a card of {gb} GB", iterations(objective, 1, args.repeat + 1))
-        torch.cuda.set_per_process_memory_fraction(1.0)
-    seconds, peak = meter.rows["ours, K = 1, planned for 8 GiB"]
-    met = seconds <= MUST_S and peak <= MUST_GIB and meter.rows["ours, inference"][0] <= MUST_INFER_S
-    return 0 if met or device.type != "cuda" or args.tiny else 1
+    print(f"{sum(p.numel() for p in painter.lora_parameters()):,} numbers learn; {torch.__version__} on {device}")
+    print(f"ready after {time.perf_counter() - BEGAN:.0f} s\n\n| | s | GiB |\n| --- | ---: | ---: |", flush=True)
+    ours.row("ours, K = 1, planned for 8 GiB", gib=MUST_GIB, warm=2, repeat=args.repeat, phases=True)
+    meter.row("ours, inference", ours.inference, repeat=args.repeat)
+    if meter.card:
+        cards(ours, device)
+    others(args, painter, ours.objective.scene, meter)
+    for chunk in args.chunks[::-1]:
+        ours.row(f"ours, K = 1, {chunk} at a time", chunk=chunk, phases=True)
+    ours.row("ours, K = 1, all at a time, recomputed", chunk=args.views, recompute=True)
+    if meter.card:
+        profile(ours, args.out)
+        pace, held = sd_forecast.fitted(meter.rows)
+        print(f"\n{sd_forecast.told(pace)}  # {held / 1e9:.2f} GB stay\n", flush=True)
+    apart(ours, args)
+    for row in [r for r in meter.rows if meter.card and r.name.startswith("apart")]:
+        seconds, gib = sd_forecast.foreseen(row.setting, pace, held)
+        off = f"{seconds / row.seconds - 1:+.0%} s, {gib / row.gib - 1:+.0%} GiB"
+        print(f"{row.name}: foreseen {seconds:.2f} s, {gib:.1f} GiB ({off})", flush=True)
+    for k in args.truncations[1:]:
+        for chunk in args.chunks[::-1]:
+            ours.row(f"ours, K = {k}, {chunk} at a time", k=k, chunk=chunk, warm=0)
+    with sd_stand.plain(painter):
+        scene = ours.objective.scene
+        meter.row("published structure, all steps", lambda: sd_stand.published(painter, scene, scene.views), warm=0)
+    whole, alone = meter.rows[:2]
+    met = whole.seconds <= MUST_S and whole.gib <= MUST_GIB and alone.seconds <= MUST_INFER_S
+    return 0 if met or not meter.card or args.tiny else 1
 
 
 if __name__ == "__main__":

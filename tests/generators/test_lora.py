@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 
 from studio.errors import StudioError
 from studio.generators import SOCKET
-from studio.generators._lora import TARGETS, fingerprint
+from studio.generators._lora import LEARNING, TARGETS, Adapters, adapted, fingerprint
+from tests.generators import tiny_sd
 
 
 def painter():
@@ -188,3 +190,21 @@ def test_an_offset_moves_the_prompt_and_leaves_what_guidance_goes_away_from() ->
     louder(p)
     loud = look(p)
     assert torch.equal(loud[:, 1], plain[:, 1]) and not torch.equal(loud[:, 0], plain[:, 0])
+
+
+def test_halved_layers_add_as_peft_does() -> None:
+    unet = tiny_sd.models()[0].double()
+    ours = Adapters(unet, tokens=(tiny_sd.TOKENS, tiny_sd.WIDTH))
+    ours.add("lora", rank=3)
+    for p in ours.parameters():
+        p.data.normal_(generator=torch.Generator().manual_seed(p.numel()))
+    layer = next(m for m in unet.modules() if isinstance(m, LoraLayer))
+    x = torch.randn(2, 5, layer.in_features, dtype=torch.float64, requires_grad=True)
+    given = (x, *(half[LEARNING].weight for half in (layer.lora_A, layer.lora_B)))
+    theirs, own = layer(x), adapted(layer, x)
+    assert torch.allclose(own, theirs, atol=1e-12)
+    for a, b in zip(*(torch.autograd.grad(y.square().sum(), given) for y in (theirs, own)), strict=True):
+        assert torch.allclose(a, b, atol=1e-10)
+    half = tiny_sd.models()[0].bfloat16()
+    Adapters(half, tokens=(tiny_sd.TOKENS, tiny_sd.WIDTH)).add("lora", rank=3)
+    assert all("forward" in m.__dict__ for m in half.modules() if isinstance(m, LoraLayer))

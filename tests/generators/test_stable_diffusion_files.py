@@ -203,6 +203,22 @@ def leading_out(folder: Path) -> None:
     index.write_text(json.dumps({"weight_map": {"a": "../../../../etc/passwd"}}))
 
 
+def with_setting(part: str, name: str, value: object):
+    def spoil(folder: Path) -> None:
+        config = folder / part / "config.json"
+        config.write_text(json.dumps({**json.loads(config.read_text()), name: value}))
+
+    return spoil
+
+
+def for_inpainting(folder: Path) -> None:
+    """A network that reads latents, what is known of them, and where."""
+    with_setting("unet", "in_channels", 9)(folder)
+    state = load_file(weights(folder))
+    state["conv_in.weight"] = torch.zeros(8, 9, 3, 3)
+    save_file(state, weights(folder))
+
+
 SPOILT = [
     (truncated, "diffusion_pytorch_model.safetensors"),
     (emptied, "diffusion_pytorch_model.safetensors"),
@@ -219,6 +235,12 @@ SPOILT = [
     (without("controlnet"), "sd15-depth"),
     (damaged_words, "tokenizer"),
     (leading_out, "lacks unet/passwd"),
+    (for_inpainting, "reads 9 channels"),
+    (with_setting("unet", "layers_per_block", 10**9), "more layers than tensors"),
+    (with_setting("vae", "layers_per_block", [[10**9]]), "more layers than tensors"),
+    (with_setting("vae", "down_block_types", ["DownEncoderBlock2D"] * 10**4), "too large for settings"),
+    (with_setting("text_encoder", "hidden_size", 32), "does not read what its text encoder"),
+    (with_setting("text_encoder", "vocab_size", 9), "tokenizer of 'model' has more words"),
 ]
 
 

@@ -38,6 +38,7 @@ class FakeSession:
         self.state, self.texture_id, self.held, self.watched = "idle", 0, 0, [""]
         self._heat: Any = None
         self.survey, self.cameras, self.config = Survey(), (), SimpleNamespace(atlas_px=64)
+        self.comparing, self.pair, self.painting, self.picked = False, None, "", None
 
     def hold(self, seconds: float) -> None:
         self.held += 1

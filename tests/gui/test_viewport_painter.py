@@ -123,3 +123,13 @@ def test_memory_is_given_back_once_when_nothing_is_drawn_any_more(trimmed: list[
         count = len(trimmed)
         time.sleep(0.5)
         assert len(trimmed) == count
+
+
+def test_two_variations_share_the_picture_and_the_camera(slow: Slow, drawing: Painter) -> None:
+    slow.go.set()
+    left_one, right_one = "left", "right"
+    drawing.ask(Request(Shot(Camera(5.0), 41, 20), MESH, left_one, beside=right_one))  # type: ignore[arg-type]
+    picture: Picture = until(drawing.take)
+    assert picture.pixels.shape == (20, 40, 4)
+    left, right = slow.drawn
+    assert left == right and left.width == 20 and left.camera == picture.request.shot.camera

@@ -7,6 +7,7 @@ import torch
 
 from studio import environment
 from studio.critics import _weights
+from studio.errors import StudioError
 from studio.pretrain import critic, critic_report
 from studio.pretrain.batches import MASK
 from studio.pretrain.degrade import KINDS, degraded
@@ -53,10 +54,9 @@ def test_each_kind_of_damage_does_what_it_is_called() -> None:
 def test_an_attack_stays_within_its_reach_and_raises_the_loss(small) -> None:
     t = made(small, "patina")
     t.seconds = 60 * t.args.minutes  # fully grown
-    x, mask, owner, captions = t.batch()
+    x, bad, _mask, owner, captions = t.batch()
     tokens = t.batches.tokens(captions, length=t.net.size.tokens)
     text, same, told = t.net.read(tokens).detach(), torch.eye(len(captions), dtype=torch.bool), torch.ones(len(x))
-    bad = degraded(x, mask)
     noise = t.pushed(x, bad, told, owner, text, same)
     assert noise.abs().max() <= critic.PUSHED and noise[len(x) // 2 :].abs().max() == 0 < noise.abs().max()
     with torch.no_grad():
@@ -66,12 +66,23 @@ def test_an_attack_stays_within_its_reach_and_raises_the_loss(small) -> None:
     assert t.pushed(x, bad, told, owner, text, same).abs().max() == 0
 
 
-def made(small, which: str) -> critic.Training:
+def test_it_begins_with_the_weights_of_another_and_refuses_other_words(small, tmp_path) -> None:
+    first = made(small, "patina")
+    first.save()
+    second = made(small, "patina", "--begin", str(first.out / "patina"))
+    pairs = zip(first.net.state_dict().values(), second.average.state_dict().values(), strict=True)
+    assert all(torch.equal(a.half(), b.half()) for a, b in pairs)
+    (first.out / "patina" / "vocabulary.txt").write_text("\n".join(reversed(first.vocabulary.words)) + "\n", encoding="utf-8")
+    with pytest.raises(StudioError, match="other words"):
+        made(small, "patina", "--begin", str(first.out / "patina"))
+
+
+def made(small, which: str, *more: str) -> critic.Training:
     """A training at its start."""
     tasks: list[critic.Training] = []
     with pytest.MonkeyPatch.context() as m:
         m.setattr(critic, "run", lambda task, *_, **__: tasks.append(task))
-        critic.main(small("--which", which, "--objects", "6"))
+        critic.main(small("--which", which, "--objects", "6", *more))
     return tasks[0]
 
 

@@ -62,7 +62,7 @@ def test_a_taste_for_red_is_found(tmp_path: Path) -> None:
 
 def test_a_tossed_coin_is_doubted(tmp_path: Path) -> None:
     taste = Taste(Colours(), [picked(tmp_path, 40, flips=0.5)], CPU)
-    assert taste.accuracy < 0.65 and "little better than tossing a coin" in taste.notes[0]
+    assert taste.accuracy < 0.65 and "better than tossing a coin" in taste.notes[0]
 
 
 def test_weights_are_where_the_slope_vanishes() -> None:

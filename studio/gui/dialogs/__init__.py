@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from studio import resources
+from studio import black_box, consent, resources
 from studio.errors import StudioError
 from studio.gui import system
 from studio.gui.dialogs.about import About
@@ -31,6 +31,8 @@ MESHES: Kinds = {f"Meshes ({' '.join(SUFFIXES)})": SUFFIXES}
 LORAS: Kinds = {f"LoRAs (*{LORA})": (LORA,)}
 PICTURES: Kinds = {"Pictures": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")}
 CAMERAS: Kinds = {"Cameras of pictures": (".json", ".npy", ".usd", ".usda", ".usdc", ".usdz")}
+PICKS_SUFFIX = ".picks"
+PICKS: Kinds = {"Picks (picks.jsonl)": (".jsonl",)}
 PROJECTS: Kinds = {f"Projects (*{PROJECT})": (PROJECT,)}
 MOST_FAILURES = 20
 
@@ -155,6 +157,21 @@ class Dialogs:
         words = f"'{path.name}' is already in '{path.parent.name or path.parent}'. What it holds now would be lost."
         self._show(Question(self, "Replace the file?", words, [("Replace", "Write over it.", act)], careful=True))
 
+    def start(self, act: Callable[[], Any]) -> None:
+        """Begin a run. Before the first time, somebody's code that its trainer would ask is shown by path and hash."""
+        score = getattr(self.app.session.config.trainer, "score", "")
+        path = Path(score)
+        if not score.endswith(black_box.SUFFIX) or not path.is_file() or consent.may_run(path):
+            act()
+            return
+        sha256 = consent.digest(consent.read(path))
+        words = (
+            f"The trainer asks a score of your own, which is a program and can do whatever you can:\n\n{path.absolute()}\n"
+            f"sha256 {sha256[:32]}\n{' ' * 15}{sha256[32:]}\n\nRun it only if you have read it, or trust where it is from."
+        )
+        run = ("Run it", "Let this file run on this machine until it changes.", lambda: (consent.confirm(path, sha256), act()))
+        self._show(Question(self, "Run this code?", words, [run], careful=True))
+
     # -- File ---------------------------------------------------------------------------------------------------------------
 
     def new(self) -> None:
@@ -184,6 +201,18 @@ class Dialogs:
         title, stem = "Save the materials", self.app.session.document.mesh.stem
         take, folder = self.app.session.export_materials, self._folder(title)
         self.browse(Wish(title, "Save", {"A folder": ()}, take, folder, saves=True, name=f"{stem}-materials"))
+
+    def export_picks(self) -> None:
+        """Into a new folder."""
+        title, session = "Save the picks", self.app.session
+        name = f"{session.document.mesh.stem}{PICKS_SUFFIX}"
+        kinds = {f"Picks (*{PICKS_SUFFIX})": (PICKS_SUFFIX,)}
+        self.browse(Wish(title, "Save", kinds, session.export_picks, self._folder(title), saves=True, name=name, asks=False))
+
+    def import_picks(self) -> None:
+        """Choose the list in such a folder."""
+        title = "Add picks"
+        self.browse(Wish(title, "Add", PICKS, self.app.session.import_picks, self._folder(title)))
 
     def add_lora(self) -> None:
         self._open("Add a LoRA", LORAS)

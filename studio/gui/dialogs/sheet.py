@@ -17,12 +17,15 @@ DRAGS = (
     (RIGHT, Held(alt=True)), (RIGHT, Held(shift=True)),
 )  # fmt: skip
 OTHER = (("wheel", "Zoom"), ("double click", "On a border: its usual place"), ("right click", "On a slider: its usual value"))
-COLUMNS = (("file", "edit", "run"), ("view",), ("mouse", "help"))
-NARROW = ((("file", "edit", "run", "mouse", "help"), ("view",)), (("file", "edit", "run", "view", "mouse", "help"),))
+COLUMNS = (("file", "edit", "run"), ("view",), ("picks", "mouse", "help"))
+NARROW = (
+    (("file", "edit", "run", "picks", "mouse", "help"), ("view",)),
+    (("file", "edit", "run", "picks", "view", "mouse", "help"),),
+)
 """Two columns, or one, where there is no room for three."""
 COLUMN = 352
 SPACING = 4
-HEADS = {"file": "File", "edit": "Edit", "run": "Run", "view": "View", "help": "Help", "mouse": "Mouse"}
+HEADS = {"file": "File", "edit": "Edit", "run": "Run", "picks": "Picks", "view": "View", "help": "Help", "mouse": "Mouse"}
 WORDS = 168
 
 

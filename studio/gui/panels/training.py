@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 LIVE = ("rate", "anchor", "k")
 """The trainers' knobs that answer during a run."""
-RUN = ("iterations", "views", "max_views", "held_out", "judge_every", "unwrap", "angle_mask_deg", "reward_chunk")
+RUN = (
+    *("iterations", "views", "max_views", "held_out", "judge_every", "judge", "judge_path", "unwrap", "angle_mask_deg"),
+    "reward_chunk",
+)
 LABEL_PX = 112
 DRIFT = "How far the generator has moved from the untrained one. A higher anchor holds it back; a full bar means it is lost."
 
