@@ -106,11 +106,6 @@ def _redo_words(app: App) -> str:
     return f"Redo {app.session.can_redo}" if app.session.can_redo else "Redo"
 
 
-def _pictures(app: App) -> None:
-    app.show_tab("recover")
-    app.dialogs.choose_pictures()
-
-
 def _hide_panels(app: App) -> None:
     app.toggle_panels()
     app.keys.leave_fields()  # Tab also moves the cursor to the next field
@@ -207,10 +202,8 @@ _ALL = [
     Command("file.new", "New", "Begin anew: a sample mesh and the usual settings.", lambda app: app.dialogs.new(), ("Ctrl+N",)),
     Command("file.open", "Open mesh…", "Choose a mesh file to paint.", lambda app: app.dialogs.open_mesh(), ("Ctrl+O",)),
     Command("file.project", "Open project…", "Go on with a saved project.", lambda app: app.dialogs.open_project()),
-    Command(
-        "file.pictures", "Open pictures…", "Choose pictures of the mesh with their cameras, to recover its materials from them.",
-        _pictures, ("Ctrl+P",), enabled=_has_mesh,
-    ),
+    Command("file.pictures", "Open pictures…", "Choose pictures of the mesh and their cameras, to recover its materials.",
+            lambda app: app.dialogs.choose_pictures(), ("Ctrl+P",), enabled=_has_mesh),
     Command(
         "file.save", "Save project", "Write mesh, settings and paint into the project file.", lambda app: app.dialogs.save(),
         ("Ctrl+S",),

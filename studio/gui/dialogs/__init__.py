@@ -193,6 +193,7 @@ class Dialogs:
 
     def choose_pictures(self) -> None:
         """Choose pictures of the mesh by their file of cameras, to recover its materials from them."""
+        self.app.show_tab("recover")
         title = "Choose the cameras of your pictures"
         self.browse(Wish(title, "Choose", CAMERAS, self.app.session.recovery.use, self._folder(title)))
 
