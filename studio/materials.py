@@ -23,8 +23,9 @@ from studio.recover import Recovered, Settings, output, recover
 from studio.recover.compare import errors
 from studio.recover.examples import Example, example, lamps
 from studio.recover.light import alignment
-from studio.recover.openness import openness
 from studio.recover.relight import held_out_psnr
+from studio.recovery import LEARN
+from studio.shelter import shelter
 from studio.surface.atlas import build_atlas
 from studio.surface.mesh import Mesh, load
 from studio.surface.unwrap import needs_unwrap, unwrap
@@ -41,8 +42,6 @@ SMALLEST_UNWRAP_PX = 256
 """Charts are packed with the gaps that an atlas of at least this side needs."""
 MOST_OVERLAYS = 24
 """So many of the pictures that fit worst are drawn with both outlines."""
-LEARN = "learn"
-"""In place of a light's name: the light is learned even where the pictures say what it was."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ def _example(task: Task, rasterizer: Rasterizer) -> Generator[Progress, None, _G
     scene = example(task.example)
     light = environment.from_panorama(lamps(), name="lamps")
     atlas = build_atlas(scene.mesh, task.settings.atlas_px)
-    open_ = openness(scene.mesh).at_corners if task.settings.occlusion == "baked" else None
+    open_ = shelter(scene.mesh) if task.settings.occlusion == "baked" else None
     stand = shoot.Studio(scene.mesh, atlas, scene.texture(atlas), light, rasterizer, open_)
     cameras = shoot.around(EXAMPLE_VIEWS)
     shots = []
@@ -235,8 +234,7 @@ def _report(
         )
         if found.radiance is not None:
             reference = environment.from_panorama(lamps(), name="lamps")
-            angle_deg, correlation = alignment(found.light, reference)
-            report["light_angle_deg"], report["light_correlation"] = angle_deg, correlation
+            report["light_angle_deg"], report["light_correlation"] = alignment(found.light, reference)
     return report
 
 

@@ -10,7 +10,7 @@ from studio.captures import shoot
 from studio.device import device as find_device
 from studio.errors import StudioError
 from studio.progress import Progress
-from studio.recover.openness import openness
+from studio.shelter import shelter
 from studio.surface.atlas import build_atlas
 from studio.surface.mesh import load
 from studio.texture import Texture
@@ -32,6 +32,6 @@ def photographed(
     rasterizer, notice = renderers.build(renderer, find_device(device))
     texture = Texture.from_mesh(read, atlas_px).to(rasterizer.device)
     yield Progress("casting occlusion", 0, 1, message=notice or "")
-    stand = shoot.Studio(read, atlas, texture, light_of, rasterizer, openness(read).at_corners, exposure_ev)
+    stand = shoot.Studio(read, atlas, texture, light_of, rasterizer, shelter(read), exposure_ev)
     for done, written in shoot.shoot(stand, out, views=views, size_px=size_px, environment=light):
         yield Progress("taking pictures", done, views, message=str(written or ""))

@@ -1,4 +1,4 @@
-"""The settings of material recovery, and the presets that compare its parts."""
+"""What material recovery can be told: its settings, the presets that compare its parts, names of lights and of conventions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ from typing import Any
 from studio.errors import unknown
 from studio.plug import checked, knob
 
+LEARN = "learn"
+"""In place of a light's name: the light is learned even where the pictures say what it was."""
+MEANINGS = {
+    "opengl": "cameras that look along -z with y up, in a right-handed world with y up",
+    "opencv": "cameras that look along +z with y down (OpenCV, COLMAP)",
+    "inverse": "matrices from the world to the camera",
+    "opencv_inverse": "matrices from the world to cameras that look along +z with y down (OpenCV, COLMAP)",
+    "z_up": "a world with z up",
+    "opencv_z_up": "a world with z up, and cameras that look along +z with y down",
+    "left_handed": "a left-handed world (z mirrored, as in Unity)",
+    "left_handed_x": "a left-handed world (x mirrored)",
+}
+"""What a file's camera matrices may mean, by the name of the convention, in words to follow 'The pictures fit'."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -16,11 +30,11 @@ class Settings:
 
     iterations: int = knob(800, "Steps of the two branches, on random pixels of all pictures.", low=1, high=100_000)
     fine_iterations: int = knob(300, "Steps of the texels themselves afterwards, for fine detail.", low=0, high=100_000)
-    batch_px: int = knob(8192, "Pixels of one step.", low=64, high=1 << 22, unit="px")
+    batch_px: int = knob(4096, "Pixels of one step.", low=64, high=1 << 22, unit="px")
     levels: int = knob(8, "Levels of the branches' hash grids: more hold finer detail and take longer.", choices=(2, 4, 8, 16))
     atlas_px: int = knob(1024, "Side of the recovered textures.", low=16, high=4096, unit="px")
     size_px: int = knob(512, "Pictures with a longer side are scaled down to this.", low=16, high=4096, unit="px")
-    ssaa: int = knob(1, "Samples of the surface per pixel and axis: 2 keeps detail finer than pixels apart.", low=1, high=4)
+    ssaa: int = knob(2, "Samples of the surface per pixel and axis: small and curved parts need 2, 1 is faster.", low=1, high=4)
     background: str = knob(
         "ignore",
         "What the pictures show behind the object: ignored, with its border, or a colour that border pixels are mixed with.",
@@ -28,7 +42,7 @@ class Settings:
     )
     occlusion: str = knob(
         "baked",
-        "Light hidden by the mesh itself: cast once by rays, learned along with roughness, or none.",
+        "Light hidden by the mesh itself: cast once by rays in all directions, learned along with roughness, or none.",
         choices=("baked", "learned", "none"),
     )
     loss: str = knob(

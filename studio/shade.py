@@ -16,10 +16,15 @@ from torch import Tensor
 
 from studio.environment import Environment, fg_table
 from studio.errors import unknown
+from studio.shadow import spiral
 from studio.texture import Fragments, Taps, Texture, linear_from_srgb, srgb_from_linear
 
 DIELECTRIC = 0.04
 """Reflectance of non-metals along the normal (index of refraction 1.5)."""
+CHUNK = 1 << 14
+"""Places whose ways to the light are weighed at a time, so that memory stays bounded."""
+SHARPEST, SEEN_AS = 0.32, 0.35
+"""The least roughness whose lobe directions that are so few can tell apart, and how softly the light is seen along them."""
 GREY = 0.5
 """The plain background of pictures (sRGB)."""
 
@@ -59,14 +64,22 @@ def _fg_on(device: torch.device) -> Tensor:
     return fg_table().to(device)[None]
 
 
+@cache
+def _ways_on(count: int, device: torch.device) -> Tensor:
+    """`spiral`, brought to a device once."""
+    return spiral(count).to(device)
+
+
 class Lighting:
     """The light that n places of a surface send to the eye: `lighting(base_color, roughness, metallic)` → linear light [n, 3]."""
 
     def __init__(self, environment: Environment, normal: Tensor, to_eye: Tensor, *, visible: Tensor | None = None) -> None:
-        """`normal` and `to_eye` [n, 3] are unit vectors on the environment's device, `visible` [n, 1] is the part of the light
-        that nothing hides."""
+        """`normal` and `to_eye` [n, 3] are unit vectors on the environment's device. `visible` [n, 1] is the part of the light
+        that nothing hides; [n, R] how clear the way is along each of `spiral(R)`, as `studio.shelter` casts it: then light
+        is hidden where it comes from, and what hides it sends light of its own."""
         self._environment, self._open = environment, visible
         self._table = _fg_on(normal.device)
+        self._normal = normal
         cosine = (normal * to_eye).sum(-1, keepdim=True)
         self._nv = cosine.clamp(min=1e-3)
         self._mirror = 2 * cosine * normal - to_eye
@@ -94,9 +107,39 @@ class Lighting:
         if self._open is None:
             return single * mirrored + matt * irradiance
         open_ = self._open.to(dtype)
+        if open_.shape[1] > 1:
+            body = torch.lerp(DIELECTRIC + colour * (1 - DIELECTRIC), colour, metallic)
+            parts = zip(*(t.split(CHUNK) for t in (open_, mirrored, irradiance, roughness, body)), strict=True)
+            reached = [self._among(CHUNK * i, *part) for i, part in enumerate(parts)]
+            mirrored, irradiance = (torch.cat(t) for t in zip(*reached, strict=True))
+            return single * mirrored + matt * irradiance
         # Rough surfaces gather light as matt ones do, mirrors from a single direction (Lagarde and de Rousiers 2014, §4.10.2).
         gloss = ((nv + open_) ** torch.exp2(-16 * roughness.clamp(0, 1) - 1) - 1 + open_).clamp(0, 1)
         return single * mirrored * gloss + matt * irradiance * open_
+
+    def _among(
+        self, start: int, clear: Tensor, mirrored: Tensor, irradiance: Tensor, roughness: Tensor, body: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What is left of mirrored light and of irradiance [m, 3] at the places from `start` on, where ways are `clear` [m, R].
+
+        Hidden are the parts of the GGX lobe about the mirror direction and of the lit hemisphere whose ways are not clear. What
+        stands there is taken for surface of the same kind, which reflects the part `body` [m, 3] of light, and is as open: light
+        goes to and fro as a geometric series (after Jimenez et al. 2016, Practical real-time strategies for accurate indirect
+        occlusion, §4).
+        """
+        here, ways = slice(start, start + len(clear)), _ways_on(clear.shape[1], clear.device).to(clear.dtype)
+        normal, mirror = self._normal[here].detach().to(clear), self._mirror[here].detach().to(clear)
+        above = (normal @ ways.T).clamp(min=0)
+        with torch.no_grad():
+            strength = self._environment.reflected(ways, ways.new_full((len(ways),), SEEN_AS)).mean(-1)
+            lit = (clear * above) @ strength / (above @ strength).clamp(min=1e-6)
+        even = (clear * above).sum(-1, keepdim=True) / above.sum(-1, keepdim=True).clamp(min=1e-6)
+        cosine = (mirror @ ways.T).clamp(min=0)
+        sharp = roughness.clamp(min=SHARPEST).square().square() - 1
+        lobe = cosine * (above > 0) / ((1 + cosine) / 2 * sharp + 1).square()
+        gloss = (lobe * clear).sum(-1, keepdim=True) / lobe.sum(-1, keepdim=True).clamp(min=1e-6)
+        around = body * irradiance * even / (1 - body * (1 - even)).clamp(min=1e-3)
+        return mirrored * gloss + (1 - gloss) * around, irradiance * lit[:, None] + (1 - even) * around
 
 
 class Shader:
@@ -116,7 +159,8 @@ class Shader:
         """Prepare normals, irradiance and mirror directions on the device of `fragments`.
 
         `exposure_ev` brightens in stops; `background` is a grey or a picture [V, 3, h, w] (sRGB); `visible` [V, 1, h, w] is the
-        part of the light that nothing hides. Raises StudioError for an unknown tone.
+        part of the light that nothing hides, or rows [n, R] of the seen pixels as `Lighting` takes them. Raises StudioError for
+        an unknown tone.
         """
         if tone not in TONES:
             raise unknown("tone curve", tone, TONES)
@@ -127,7 +171,7 @@ class Shader:
         facing = torch.where(fragments.cosine < 0, -1.0, 1.0)[..., None]  # surfaces are lit on the side that is seen
         normal = self._pixels(fragments.normal * facing, fragments.supersample)
         to_eye = self._pixels(fragments.view_direction, fragments.supersample)
-        open_ = None if visible is None else visible[:, 0][self._seen][:, None]
+        open_ = visible if visible is None or visible.ndim == 2 else visible[:, 0][self._seen][:, None]
         self.light = Lighting(environment.to(fragments.device), normal, to_eye, visible=open_)
 
     def __call__(self, texture: Texture) -> Tensor:

@@ -23,7 +23,7 @@ surface camera
 texture environment shot marks pinhole
 turning
 bake shadow fields
-shade coverage progress film
+shade shelter coverage progress film
 renderers critics backdrop pose inking gain
 captures
 pixels rig

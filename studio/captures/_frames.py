@@ -53,15 +53,3 @@ CONVENTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "left_handed_x": lambda T: _turned(-1, 1, 1) @ T @ _turned(-1, 1, 1),
 }
 """What a file's matrices may mean, by name: as written → camera to world, x right, y up, looking along −z, world y up."""
-
-MEANINGS = {
-    "opengl": "cameras that look along -z with y up, in a right-handed world with y up",
-    "opencv": "cameras that look along +z with y down (OpenCV, COLMAP)",
-    "inverse": "matrices from the world to the camera",
-    "opencv_inverse": "matrices from the world to cameras that look along +z with y down (OpenCV, COLMAP)",
-    "z_up": "a world with z up",
-    "opencv_z_up": "a world with z up, and cameras that look along +z with y down",
-    "left_handed": "a left-handed world (z mirrored, as in Unity)",
-    "left_handed_x": "a left-handed world (x mirrored)",
-}
-"""The same in words, to follow 'The pictures fit'."""

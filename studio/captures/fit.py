@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from studio.captures import Capture, as_meant
-from studio.captures._frames import CONVENTIONS, MEANINGS
+from studio.captures._frames import CONVENTIONS
 from studio.errors import StudioError
 from studio.pinhole import Pinhole
+from studio.recovery import MEANINGS
 
 if TYPE_CHECKING:
     from studio.camera import Camera
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
 
 SIZE_PX = 96
+OVERLAY_PX = 384
+"""Pictures are shown at least so large, so that outlines are thin."""
 TRIED = 8
 """Views on which other conventions are tried."""
 GOOD = 0.8
@@ -68,7 +71,7 @@ def _refusal(mesh: Mesh, capture: Capture, rasterizer: Rasterizer, convention: s
     best = max(scores, key=lambda name: scores[name], default="")
     if best and scores[best] > max(LOST, mean + 0.15):
         problem = f"The pictures fit {MEANINGS[best]} (overlap {scores[best]:.0%}), not {MEANINGS[convention]} ({mean:.0%})."
-        return StudioError(problem, f"Choose the convention {best} (--convention {best}).")
+        return StudioError(problem, f"Read the cameras as '{best}' (--convention {best}).")
     problem = f"The pictures do not fit the mesh: their masks overlap its outline by {mean:.0%}."
     return StudioError(problem, "Check that the cameras are of this mesh, in the same place, scale and orientation.")
 
@@ -95,13 +98,14 @@ def silhouette(mesh: Mesh, camera: Pinhole, rasterizer: Rasterizer, size_px: int
 
 
 def overlay(mesh: Mesh, capture: Capture, view: int, rasterizer: Rasterizer) -> np.ndarray:
-    """A picture [n, n, 3] uint8 dimmed, with the mesh's outline in green, the mask's in red, and white where they agree."""
-    size = capture.size_px
-    shown = capture.rgb[view].float() / 255 * 0.6
+    """A picture [m, m, 3] uint8, at least OVERLAY_PX a side, dimmed, with the mesh's outline in green, the mask's in red, and
+    white where they agree."""
+    size = max(capture.size_px, OVERLAY_PX)
+    shown = F.interpolate(capture.rgb[view][None].float(), size=(size, size), mode="bilinear")[0] / 255 * 0.6
     mesh_edge = _edge(silhouette(mesh, capture.cameras[view], rasterizer, size))
     mask_edge = torch.zeros_like(mesh_edge)
     if capture.alpha is not None:
-        mask_edge = _edge(capture.alpha[view, 0] > 127)
+        mask_edge = _edge(F.interpolate(capture.alpha[view][None].float(), size=(size, size), mode="bilinear")[0, 0] > 127)
     for edge, channels in ((mask_edge, (1.0, 0.1, 0.1)), (mesh_edge, (0.1, 1.0, 0.2)), (mesh_edge & mask_edge, (1.0, 1.0, 1.0))):
         shown = torch.where(edge, torch.tensor(channels)[:, None, None], shown)
     return (shown * 255).round().byte().permute(1, 2, 0).numpy()

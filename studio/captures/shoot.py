@@ -20,7 +20,7 @@ from studio.errors import OutputError
 from studio.pinhole import Pinhole
 from studio.shade import Shader
 from studio.shadow import spiral
-from studio.texture import Taps, Texture, srgb_from_linear
+from studio.texture import Fragments, Taps, Texture, srgb_from_linear
 
 if TYPE_CHECKING:
     from studio.environment import Environment
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 EXPOSURE_EV = -1.0
 """Environments have a mean radiance of 1: a stop darker, white surface does not burn out."""
+CHUNK = 1 << 16
+"""Samples whose ways to the light are gathered at a time."""
 LOWEST = -0.6
 """The y of the lowest camera's direction."""
 
@@ -44,7 +46,7 @@ class Studio:
     environment: Environment
     rasterizer: Rasterizer
     open: Tensor | None = None
-    """[F, 3] openness of the faces' corners; None: nothing is hidden from the light."""
+    """[F, 3, R] uint8, how clear the ways from the faces' corners are (`studio.shelter`); None: nothing hides the light."""
     exposure_ev: float = EXPOSURE_EV
 
     def light(self, camera: Pinhole, size_px: int, *, supersample: int = 1) -> tuple[Tensor, Tensor]:
@@ -56,10 +58,7 @@ class Studio:
         taps = Taps(fragments, self.atlas)
         visible = None
         if self.open is not None:
-            shown = torch.zeros_like(fragments.bary[..., 0])
-            shown[fragments.mask] = fragments.at_hits(self.open.to(fragments.device)[..., None])[:, 0]
-            pooled = torch.nn.functional.avg_pool2d(shown[:, None], supersample)
-            visible = pooled / taps.alpha.clamp(min=1e-6)
+            visible = _clear(fragments, self.open.to(fragments.device))
         shader = Shader(fragments, taps, self.environment, exposure_ev=self.exposure_ev, visible=visible)
         with torch.no_grad():
             light = shader.linear(self.texture)
@@ -72,6 +71,20 @@ class Studio:
         light, alpha = self.light(camera, size_px, supersample=supersample)
         shown = torch.cat([srgb_from_linear(light.clamp(0, 1)), alpha])
         return (shown * 255).round().byte().cpu()
+
+
+def _clear(fragments: Fragments, clear: Tensor) -> Tensor:
+    """Rows [n, R] of the pixels of one view that show some surface, in order: the mean over their samples that do."""
+    s, wide = fragments.supersample, fragments.mask.shape[-1]
+    place = fragments.mask[0].flatten().nonzero()[:, 0]
+    pixel = place // wide // s * (wide // s) + place % wide // s
+    pixels, row = pixel.unique(return_inverse=True)
+    face, bary = fragments.face[fragments.mask].long(), fragments.bary[fragments.mask]
+    total, count = clear.new_zeros(len(pixels), clear.shape[-1], dtype=torch.float32), torch.bincount(row)[:, None]
+    for k in range(3):
+        for part in torch.arange(len(row), device=row.device).split(CHUNK):
+            total.index_add_(0, row[part], clear[face[part], k] * bary[part, k, None])
+    return total / count
 
 
 def around(count: int, *, distance: float = 2.8) -> list[Pinhole]:

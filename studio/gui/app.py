@@ -215,9 +215,9 @@ class App:
         self.wake()
 
     def show_tab(self, name: str) -> None:
-        """Bring a panel of the right zone to the front."""
+        """Bring a panel of the right column to the front; the column comes with it."""
         if self.layout == "3d":
-            self.layout = "3d+uv"
+            self.set_layout("3d+uv")
         dpg.set_value("tabs", f"tab.{name}")
         self.wake()
 

@@ -202,6 +202,8 @@ _ALL = [
     Command("file.new", "New", "Begin anew: a sample mesh and the usual settings.", lambda app: app.dialogs.new(), ("Ctrl+N",)),
     Command("file.open", "Open mesh…", "Choose a mesh file to paint.", lambda app: app.dialogs.open_mesh(), ("Ctrl+O",)),
     Command("file.project", "Open project…", "Go on with a saved project.", lambda app: app.dialogs.open_project()),
+    Command("file.pictures", "Open pictures…", "Choose pictures of the mesh and their cameras, to recover its materials.",
+            lambda app: app.dialogs.choose_pictures(), ("Ctrl+P",), enabled=_has_mesh),
     Command(
         "file.save", "Save project", "Write mesh, settings and paint into the project file.", lambda app: app.dialogs.save(),
         ("Ctrl+S",),

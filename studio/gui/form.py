@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import typing
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dearpygui.dearpygui as dpg
@@ -22,7 +23,7 @@ HANDLERS = "form.handlers"
 LIVE = " •"
 """After the label of a knob that answers during a run."""
 UNITS = {"px": "px", "deg": "°", "s": "s"}
-SPOKEN = {"ema": "EMA"}
+SPOKEN = {"ema": "EMA", "ssaa": "SSAA"}
 
 
 def spoken(name: str, unit: str = "") -> str:
@@ -53,11 +54,14 @@ class Form:
     def __init__(
         self, app: App, parent: int | str, part: str, plug: object, *,
         only: tuple[str, ...] = (), live: tuple[str, ...] = (), label_px: float = 112,
+        told: Callable[[str, Any], None] | None = None,
     ) -> None:  # fmt: skip
         """`plug` is the part as it is now; `only` chooses and orders the knobs. Each item's tag is "<part>.<knob>".
 
-        Knobs in `live` answer during a run; a dot after their label says so.
+        Knobs in `live` answer during a run; a dot after their label says so. `told` takes a knob and its new value where the
+        part is none of the document's.
         """
+        self._change = told or partial(app.session.set_knob, part)
         self._app, self._part, self._live, self._label_px = app, part, live, label_px
         self._items: dict[str, tuple[int | str, Any]] = {}
         hints = typing.get_type_hints(type(plug))
@@ -125,7 +129,7 @@ class Form:
 
     def _set(self, name: str, value: Any) -> None:
         try:
-            self._app.session.set_knob(self._part, name, value)
+            self._change(name, value)
         finally:
             item, _ = self._items[name]
             self._items[name] = (item, object())  # whatever came of it is shown at the next update

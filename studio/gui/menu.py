@@ -30,8 +30,8 @@ LINE = None
 
 MENUS: dict[str, tuple[Any, ...]] = {
     "File": (
-        "file.new", "file.open", "file.project", "+recent", LINE, "file.save", "file.save_as", LINE, "file.export", LINE,
-        "+drops", "file.quit",
+        "file.new", "file.open", "file.project", "+recent", LINE, "file.save", "file.save_as", LINE,
+        "file.pictures", "file.export", LINE, "+drops", "file.quit",
     ),
     "Edit": ("edit.undo", "edit.redo", LINE, "edit.preferences"),
     "View": (

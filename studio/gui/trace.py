@@ -54,6 +54,12 @@ class Trace:
             "redo": session.can_redo,
             "curves": {name: len(points) for name, points in session.curves.items()},
             "markers": len(session.markers),
+            "recovery": {
+                "state": session.recovery.state,
+                "stage": session.recovery.moment.stage,
+                "pictures": str(session.recovery.wish.pictures),
+                "settings": vars(session.recovery.wish.settings),
+            },
             "comparing": session.comparing,
             "answerable": session.pair is not None,
             "picked": session.picked,

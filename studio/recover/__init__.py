@@ -28,6 +28,7 @@ from studio.recover.openness import openness
 from studio.recover.solver import Scene, Solver
 from studio.recover.texels import Texels, texture_of
 from studio.recovery import PRESETS, Settings, settings
+from studio.shelter import shelter
 from studio.surface.atlas import build_atlas
 from studio.texture import Texture
 
@@ -42,6 +43,8 @@ PAINTED = frozenset({"base_color", "roughness", "metallic", "normal", "occlusion
 PREVIEW_PX = 128
 PREVIEWS = 10
 """How often, in each stage, the textures are shown as they stand."""
+EARLY = (20, 60)
+"""Steps after which they are shown, too: in a long recovery somebody waits for the first of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +90,13 @@ def recover(
     yield Progress("laying out texels", 0, 1)
     atlas = build_atlas(mesh, chosen.atlas_px).to(device)
     small = build_atlas(mesh, min(chosen.atlas_px, PREVIEW_PX)).to(device)
-    baked = None
+    baked = clear = None
     if chosen.occlusion == "baked":
         yield Progress("casting occlusion", 0, 1)
-        baked = openness(mesh)
+        baked, clear = openness(mesh), shelter(mesh).to(device)
     scene = Scene(
         buffer,
-        None if baked is None else baked.at_corners.to(device),
+        clear,
         None if environment is None else environment.to(device),
         2.0**capture.exposure_ev,
     )
@@ -164,7 +167,7 @@ def _looped(
     every = max(total // PREVIEWS, 1)
     for number in numbers:
         metrics = step(number)
-        texture = preview() if (number + 1) % every == 0 else None
+        texture = preview() if (number + 1) % every == 0 or number + 1 in EARLY else None
         if texture is not None and truth is not None:
             from studio.recover.compare import errors
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -73,6 +74,11 @@ class GBuffer:
     def device(self) -> torch.device:
         return self.face.device
 
+    @cached_property
+    def whole(self) -> bool:
+        """All samples show the surface."""
+        return bool((self.face >= 0).all())
+
     def covered(self, pixels: Tensor) -> Tensor:
         """[n, K] bool: which samples of these pixels show the surface."""
         return self.face[pixels] >= 0
@@ -80,11 +86,12 @@ class GBuffer:
     def places(self, pixels: Tensor) -> Places:
         """The samples of these pixels that show the surface, pixel by pixel."""
         own, first, eye = self.face[pixels].long(), self.bary[pixels], self.eye[self.view[pixels].long()]
-        if own.shape[1] == 1:  # a pixel of one sample was chosen because this one shows the surface: nothing to wait for
-            own, first = own[:, 0], first[:, 0]
+        eye = eye[:, None].expand(*own.shape, 3)
+        if self.whole:  # a choice by mask would have the host wait for a card
+            own, first, eye = own.flatten(), first.flatten(0, 1), eye.flatten(0, 1)
         else:
             hit = own >= 0
-            own, first, eye = own[hit], first[hit], eye[:, None].expand(*hit.shape, 3)[hit]
+            own, first, eye = own[hit], first[hit], eye[hit]
         bary = torch.cat([first, 1 - first.sum(-1, keepdim=True)], -1)
 
         def at(table: Tensor) -> Tensor:

@@ -27,15 +27,15 @@ def bent(places: Places, bend: Tensor) -> Tensor:
 
 
 def light_of(places: Places, matter: Matter, environment: Environment, open_: Tensor | None) -> Tensor:
-    """Linear light [n, 3] from places to the eye; `open_` [n, 1] is the part of the light that nothing hides."""
+    """Linear light [n, 3] from places to the eye; `open_` as `Lighting` takes what is visible."""
     lighting = Lighting(environment, bent(places, matter.bend), places.to_eye, visible=open_)
     return lighting(matter.base_color, matter.roughness, matter.metallic)
 
 
 def pixels_of(buffer: GBuffer, chosen: Tensor, light: Tensor, background: float) -> Tensor:
     """Linear light [p, 3] of the chosen pixels: the mean of their samples' `light` [n, 3], `background` where there is none."""
-    if buffer.face.shape[1] == 1:  # a pixel of one sample was chosen because this one shows the surface
-        return light
+    if buffer.whole:
+        return light.unflatten(0, (len(chosen), -1)).mean(1)
     covered = buffer.covered(chosen)
     samples = torch.full((*covered.shape, 3), background, dtype=light.dtype, device=light.device)
     return samples.index_put((covered,), light).mean(1)

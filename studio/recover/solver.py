@@ -37,8 +37,8 @@ class Scene:
     """Everything that stands still while materials are recovered."""
 
     buffer: GBuffer
-    open: Tensor | None
-    """[F, 3] the openness of the faces' corners, where it is baked."""
+    clear: Tensor | None
+    """[F, 3, R] uint8, where occlusion is baked: how clear the ways to the light are (`studio.shelter`)."""
     known: Environment | None
     """The light, where it is known."""
     gain: float
@@ -178,8 +178,8 @@ class Solver:
         """What is drawn (sRGB) and what the pictures show [p, 3], and how much each pixel counts [p, 1]."""
         buffer = self.scene.buffer
         open_ = matter.open
-        if open_ is None and self.scene.open is not None:
-            open_ = (self.scene.open[places.face] * places.bary).sum(-1, keepdim=True)
+        if open_ is None and self.scene.clear is not None:
+            open_ = torch.einsum("nkr,nk->nr", self.scene.clear[places.face].float(), places.bary)
         light = light_of(places, matter, self.environment(), open_) * self.scene.gain
         target = buffer.target[chosen].float() / 255
         light = pixels_of(buffer, chosen, light, BACKGROUNDS[self.settings.background])

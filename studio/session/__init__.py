@@ -40,8 +40,7 @@ __all__ = ["Document", "Forecast", "Moment", "Pace", "Problem", "Session", "Stat
 SAMPLE, PRESET = "vase", "live"
 """What a window starts with."""
 STOP_S = 2.0
-"""A run that is to end is waited for no longer than this when the window closes."""
-
+"""What computes is waited for no longer than this when the window closes."""
 WRITE_S = 30.0
 """What is still being written when the window closes is waited for no longer than this; it takes a second or two."""
 
@@ -92,17 +91,18 @@ class Session(Editing, Showing, Painting, Filing, Loras, Picking):
 
     def poll(self) -> None:
         """Take what the other threads left; never blocks."""
-        for desk in self._desks():
-            if desk.poll():
-                self._changed()
+        if any([desk.poll() for desk in self._desks()]):
+            self._changed()
         self._watch()
+        self._look_at_recovery()
         self._watch_variations()
         self._autosave_when_due()
 
     def waiting(self) -> bool:
         """Something has come home that `poll` would take."""
         workers = (self._running.worker if self._running is not None else None, self._variations)
-        return any(desk.waiting() for desk in self._desks()) or any(w.waiting() for w in workers if w is not None)
+        left = (*self._desks(), self.recovery, *(w for w in workers if w is not None))
+        return any(each.waiting() for each in left)
 
     def close(self) -> None:
         """Stop the run and write what there is; a run that does not end within STOP_S is left behind.
@@ -110,6 +110,7 @@ class Session(Editing, Showing, Painting, Filing, Loras, Picking):
         What was not saved is offered at the next start, unless it was declined (`forget`).
         """
         self.stop()
+        self.recovery.close(STOP_S)
         if self._leaving is not None:
             self._leaving.join(STOP_S)
         if self._running is not None:
@@ -124,7 +125,7 @@ class Session(Editing, Showing, Painting, Filing, Loras, Picking):
     @property
     def unsaved(self) -> bool:
         """There is work that no project file has: asked about before something else takes its place."""
-        return self.dirty and bool(self.path or self._film.moments or self.document != self._blank)
+        return self.dirty and bool(self.path or self._film.moments or self.recovery.outcome or self.document != self._blank)
 
     def forget(self) -> None:
         """The present work need not be saved."""
@@ -284,13 +285,12 @@ class Session(Editing, Showing, Painting, Filing, Loras, Picking):
 
     def _project(self) -> Project:
         config = self.document.config
-        laid_out = self.mesh is not self._file_mesh
         state = self._checkpoint or {}
         return Project(
             Document(self.document.mesh, config),
             self.mesh,
             self.texture if self._shown is not None else self._whole,
-            self.mesh.corner_uv if self.mesh is not None and laid_out else None,
+            self.mesh.corner_uv if self.mesh is not None and self.mesh is not self._file_mesh else None,
             lora.taught(state)[0],
             self._checkpoint,
             {name: list(curve) for name, curve in self.curves.items()},

@@ -17,6 +17,7 @@ from studio.job import Outputs
 from studio.project import Project
 from studio.session import recent
 from studio.session.autosave import Autosave
+from studio.session.recovering import Recovery
 
 if TYPE_CHECKING:
     from studio.progress import Result
@@ -44,6 +45,7 @@ class Filing(ABC):
     mesh: Mesh | None
     texture: Texture | None
     messages: Any
+    recovery: Recovery
 
     def __init__(self) -> None:
         self.tasks: list[Task] = []
@@ -113,6 +115,19 @@ class Filing(ABC):
         def write() -> tuple[Path, ...]:
             self._update(task, state="working")
             return job.write(result, outputs, config)
+
+        self._submit(task, write)
+
+    def export_materials(self, folder: Path) -> None:
+        """Write what a recovery came to: maps, light, GLB and report. Raises StudioError when there is nothing yet."""
+        outcome = self.recovery.outcome
+        if outcome is None:
+            raise StudioError("No materials were recovered yet.", "Choose pictures and recover them first.")
+        task = self._task(f"Materials in {folder.name}")
+
+        def write() -> tuple[Path, ...]:
+            self._update(task, state="working")
+            return tuple(outcome.write(folder))
 
         self._submit(task, write)
 

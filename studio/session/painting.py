@@ -17,6 +17,7 @@ from studio.session import forecast as forecasts
 from studio.session.charting import Charting
 from studio.session.forecast import Forecast
 from studio.session.pacing import Pace, Pacer
+from studio.session.recovering import Recovery
 from studio.session.running import Running, Seen, continuation
 from studio.store import Store
 from studio.surface.unwrap import needs_unwrap
@@ -40,6 +41,7 @@ class Painting(Charting, ABC):
     _loader: Desk
     _reader: Desk
     _store: Store
+    recovery: Recovery
     _film: Film
     _heat: str | None
     _resume: dict[str, Any] | None
@@ -139,7 +141,8 @@ class Painting(Charting, ABC):
             self._enter("idle")
 
     def hold(self, seconds: float) -> None:
-        """The camera moves: let the run wait."""
+        """The camera moves: let what computes wait."""
+        self.recovery.hold(seconds)
         if self._running is not None:
             self._running.hold(seconds)
 
@@ -159,6 +162,8 @@ class Painting(Charting, ABC):
                 self._running.single = single
                 self.resume()
             return
+        if self.recovery.active:
+            raise StudioError("Materials are being recovered.", "Wait until that is done, or stop it under Recover.")
         self.config.check()
         self.config.check_loras()
         self.config.check_rewards()
@@ -208,6 +213,7 @@ class Painting(Charting, ABC):
 
     def _abandon(self) -> None:
         """Forget the run and all it showed; a worker that has not ended yet is told to, and not listened to."""
+        self.recovery.abandon()
         if self._running is not None:
             self._running.worker.stop()
             self._leave(self._running)

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from studio.config import Config
 from studio.desk import Desk
+from studio.errors import StudioError
 from studio.film import Film, Moment
 from studio.progress import PAINTED
 from studio.session.problem import Problem, problem
+from studio.session.recovering import Recovery
 from studio.session.running import Running
 from studio.session.survey import Survey
 from studio.store import Store
@@ -52,6 +55,10 @@ class Showing(ABC):
 
         self.survey = Survey()
         """What is known of the mesh's own shape."""
+        self.recovery = Recovery(
+            changed=lambda: self._changed(), say=lambda text: self.say(text), failed=lambda e: self._failed("The recovery", e)
+        )
+        """Materials from pictures."""
         self._reader = Desk("reader")
         self._store = Store()
         self._film = Film(self._store)
@@ -69,6 +76,11 @@ class Showing(ABC):
         """What the next start continues from."""
         self._checkpoint: dict[str, Any] | None = None
         """What `_whole` could be continued from, its LoRA and journal among it."""
+
+    @property
+    @abstractmethod
+    def config(self) -> Config:
+        """The document's settings."""
 
     @abstractmethod
     def _changed(self) -> None:
@@ -120,6 +132,29 @@ class Showing(ABC):
         elif self._whole is not self._newest:
             self._newest = self._whole
             self._fetch()
+
+    def recover(self) -> None:
+        """Recover the mesh's materials from the pictures chosen. Raises StudioError when they or the mesh are missing."""
+        if self._running is not None:
+            raise StudioError("A run is going on, and both would change the surface.", "Stop it first.")
+        self.recovery.start(self.mesh, self.config.device, self.config.renderer)
+
+    def _look_at_recovery(self) -> None:
+        """Show what a recovery has found so far; what it came to is the mesh's from then on."""
+        active = self.recovery.active
+        preview, outcome = self.recovery.poll()
+        if outcome is not None:
+            self.before = self._whole if outcome.mesh is self.mesh else None
+            self._film.clear()  # a run's moments go on from paint that is gone
+            self._resume = self._checkpoint = self._kept = self._previewed = self._shown = None
+            self._newest = self._whole = outcome.found.texture
+            self.mesh, self._painted = outcome.mesh, frozenset(outcome.found.texture.channels)
+            self._show(self._newest)
+            self._touched()
+        elif preview is not None and self._shown is None and self._previewed is None:
+            self._show(preview)
+        elif active and not self.recovery.active:
+            self._fetch()  # what there was before
 
     def read_mask(self, path: Path, then: Callable[[], None]) -> None:
         """Do `then` once it is known that this file can be a mask; what is wrong with it becomes a problem."""

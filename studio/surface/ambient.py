@@ -30,7 +30,7 @@ def openness(mesh: Mesh, rays: int = 64) -> np.ndarray:
 
 def _measured(mesh: Mesh, rays: int) -> np.ndarray:
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
-    normal = _vertex_normals(vertices, faces)
+    normal = vertex_normals(vertices, faces)
     obstacle = Occlusion(mesh)
     i = np.arange(rays) + 0.5
     radius, angle = np.sqrt(i / rays), i * math.pi * (3 - math.sqrt(5))
@@ -53,7 +53,7 @@ def _measured(mesh: Mesh, rays: int) -> np.ndarray:
     return _smoothed(out, faces).astype(np.float32)
 
 
-def _vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit area-weighted normals [N, 3]; zero where a vertex has no face."""
     corners = vertices[faces]
     flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

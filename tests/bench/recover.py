@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--atlas", type=int, default=512)
     p.add_argument("--iterations", type=int, default=800)
     p.add_argument("--fine-iterations", type=int, default=300)
-    p.add_argument("--batch", type=int, default=8192)
+    p.add_argument("--batch", type=int, default=4096)
     p.add_argument("--part", default="1/1", help="which part of the cases, of how many")
     p.add_argument("--limit", type=float, default=float("inf"), help="begin no case after this many seconds")
     kind = p.add_mutually_exclusive_group()
@@ -93,7 +93,7 @@ class Bench:
     def pictures(self, name: str, path: str) -> Any:
         from studio.captures import shoot
         from studio.recover.examples import example
-        from studio.recover.openness import openness
+        from studio.shelter import shelter
         from studio.surface.atlas import build_atlas
 
         if (name, path) not in self._kept:
@@ -102,7 +102,7 @@ class Bench:
                 taken = shoot.capture_of(scene.mesh, cameras, traced(self.args, name), exposure_ev=EXPOSURE_EV)
             else:
                 atlas = build_atlas(scene.mesh, self.args.atlas).to(self.rasterizer.device)
-                open_ = openness(scene.mesh).at_corners
+                open_ = shelter(scene.mesh)
                 texture = scene.texture(atlas)
                 stand = shoot.Studio(scene.mesh, atlas, texture, self.light, self.rasterizer, open_, EXPOSURE_EV)
                 taken = shoot.taken(stand, cameras, self.args.size)
@@ -122,7 +122,7 @@ class Bench:
         sizes = {"iterations": args.iterations, "fine_iterations": args.fine_iterations, "batch_px": args.batch}
         chosen = settings(preset, {**sizes, "atlas_px": args.atlas, "size_px": args.size, "seed": seed, **values})
         began = time.perf_counter()
-        found = _value(recover(scene.mesh, capture, chosen, self.rasterizer, environment=self.light if known else None))
+        found = value(recover(scene.mesh, capture, chosen, self.rasterizer, environment=self.light if known else None))
         seconds = time.perf_counter() - began
         device = self.rasterizer.device
         atlas = build_atlas(scene.mesh, args.atlas).to(device)
@@ -154,7 +154,7 @@ def traced(args: argparse.Namespace, name: str) -> Any:
     return shots
 
 
-def _value(steps: Iterator[Any]) -> Any:
+def value(steps: Iterator[Any]) -> Any:
     while True:
         try:
             next(steps)

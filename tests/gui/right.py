@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,11 +21,13 @@ from studio.gui.panels import SOCKET
 from studio.gui.theme import Theme
 from studio.session.filing import Task
 from studio.session.pacing import Pace
+from studio.session.recovering import Moment as Stand
+from studio.session.recovering import Recovery
 from studio.shot import Shot
 from studio.surface.health import health
 from tests.meshes import two_set_box
 
-NAMES = ("tools", "atlas", "views", "health", "curves", "film", "status")
+NAMES = ("tools", "atlas", "views", "recover", "health", "curves", "film", "status")
 SIZES = {"small": (1280, 720, 1.0), "large": (1920, 1080, 1.0), "twice": (2560, 1440, 2.0)}
 
 
@@ -55,6 +58,7 @@ def empty() -> Session:
         told=[], revision=0, mesh=None, health=[], loading=None, texture=None, texture_id=0, views=None, views_id=0, state="idle",
         pace=Pace(), curves={}, markers=[], film=[], tasks=[], status="Welcome.", report={},
         document=SimpleNamespace(config=Config()),
+        recovery=Recovery(changed=lambda: None, say=print, failed=print),
     )  # fmt: skip
 
 
@@ -79,6 +83,14 @@ def run(session: Session) -> None:
     picture = np.ones((64, 64, 4), np.float32)
     session.film = [Moment(i, 2 * i, picture, {"score": 0.5}, kept=i == 3) for i in range(20)]
     session.tasks = [Task("GLB vase.glb", 3, 8, "working")]
+    recovery = session.recovery
+    recovery.use(Path("a folder with a long name", "capture.json"))
+    recovery.state, recovery.moment = "running", Stand("learning materials", 123, 800, 31.4, 95.0)
+    recovery.misfits = (
+        SimpleNamespace(name="0007 of many pictures.png", overlap=0.43, shown=np.zeros((48, 48, 3), np.uint8)),
+    ) * 2
+    recovery.outcome = SimpleNamespace(report={"views": 50, "psnr": 33.3, "seen": 0.97})
+    recovery._work = SimpleNamespace()
     session.report = {"coverage": 0.9, "seam_error": 0.02, "consistency_psnr": 31.0}
 
 
@@ -90,7 +102,7 @@ class Window:
         shot = Shot(Camera(), 800, 600)
         sights = SimpleNamespace(field=None, lines=frozenset())
         self.canvas = Canvas(shot=shot, heat=None, sights=sights, turning=False, fps=58.6)
-        self.settings = SimpleNamespace(navigation="default")
+        self.settings, self.dialogs = SimpleNamespace(navigation="default"), Session(told=session.told)
         left, right, top, low, bottom = px(320), width - px(328), px(28), height - px(30), height - px(230)
         zones = {
             "tools": (left, top, right - left, px(40)),
@@ -137,7 +149,8 @@ class Window:
             x, y, w, h = self.zones[place]
             low, size = state["rect_min"], state["rect_size"]
             inside = x <= low[0] and y <= low[1] and low[0] + size[0] <= x + w + 1 and low[1] + size[1] <= y + h + 1
-            items[tag] = {"inside": inside, "width": size[0], "height": size[1], "value": dpg.get_value(tag)}
+            across = x <= low[0] and low[0] + size[0] <= x + w + 1
+            items[tag] = {"inside": inside, "across": across, "width": size[0], "height": size[1], "value": dpg.get_value(tag)}
         return items
 
     def close(self) -> None:
@@ -160,7 +173,7 @@ def main() -> None:
         if scene == "small":
             said["empty"] = window.seen()
             run(session)
-        for name in ("atlas", "views", "health"):
+        for name in ("atlas", "views", "recover", "health"):
             dpg.set_value("tabs", f"tab.{name}")
             window.frames(6 if name == "atlas" else 3)
             said[f"{scene} {name}"] = window.seen()

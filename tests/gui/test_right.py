@@ -56,6 +56,16 @@ def test_nothing_is_clipped(shown: dict[str, Any], scene: str) -> None:
 
 
 @pytest.mark.gui
+@pytest.mark.parametrize("scene", ["small", "large", "twice"])
+def test_recovery_scrolls_but_is_never_cut_at_the_side(shown: dict[str, Any], scene: str) -> None:
+    items = {tag: item for tag, item in shown[f"{scene} recover"].items() if tag.startswith("recover.")}
+    assert {"recover.open", "recover.start", "recover.stop", "recover.count", "recover.picture"} <= set(items)
+    assert [tag for tag, item in items.items() if not item["across"]] == []
+    assert items["recover.where"]["value"] == "Learning materials 123/800"
+    assert items["recover.pace"]["value"] == "Pictures met to 31.4 dB  ·  1 min 35 s left"
+
+
+@pytest.mark.gui
 def test_a_narrow_bar_moves_tools_into_a_popup(shown: dict[str, Any]) -> None:
     assert "tools.more" in shown["small atlas"] and "tools.readout" not in shown["small atlas"]
     assert "tools.more" not in shown["large atlas"] and {"tools.readout", "tools.environment"} <= set(shown["large atlas"])

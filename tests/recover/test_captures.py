@@ -237,7 +237,7 @@ def test_pictures_that_do_not_fit_are_shown(lopsided: Mesh, rasterizer: Rasteriz
     found = fit.check(lopsided, capture, rasterizer)
     assert found.bad() == [1] and "1 of 6" in found.notes[0]
     shown = fit.overlay(lopsided, capture, 1, rasterizer)
-    assert shown.shape == (SIZE_PX, SIZE_PX, 3)
+    assert shown.shape == (fit.OVERLAY_PX, fit.OVERLAY_PX, 3)
     green, red = (shown == (26, 255, 51)).all(-1).sum(), (shown == (255, 26, 26)).all(-1).sum()
     assert green + red > 20, (green, red)
 

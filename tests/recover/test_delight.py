@@ -19,7 +19,7 @@ from studio.surface.atlas import build_atlas
 from studio.surface.mesh import Mesh, load
 from studio.texture import Texture, linear_from_srgb, srgb_from_linear
 
-SIZE_PX = 128
+SIZE_PX = 64
 
 
 def baked(mesh: Mesh, light: str) -> tuple[Texture, Texture, torch.Tensor]:
@@ -68,6 +68,7 @@ def test_the_command_writes_a_mesh_that_says_it_is_approximate(tmp_path: Path, c
     assert main(["delight", str(mesh), "--out", str(tmp_path / "mug.png")]) == 2
 
 
+@pytest.mark.long
 def test_what_has_no_light_in_it_stays_nearly_as_it_is() -> None:
     mesh = load(resources.sample("vase"))
     true, _, valid = baked(mesh, "white")

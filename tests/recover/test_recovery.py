@@ -30,7 +30,7 @@ from studio.surface.atlas import Atlas, build_atlas
 from tests.recover import scene
 from tests.recover.truth import Tracer
 
-QUICK: dict[str, Any] = {"levels": 4, "atlas_px": 64, "batch_px": 2048, "occlusion": "none"}
+QUICK: dict[str, Any] = {"levels": 4, "atlas_px": 64, "batch_px": 2048, "ssaa": 1, "occlusion": "none"}
 CONTROL = {"loss": "summed", "schedule": False, "metallic_start": 0.5, "smooth": 0.01, "straight": 0.0, "decided": 0.0}
 """Two branches and the paper's losses, but nothing of what makes them work: no schedules, no low start, no priors."""
 
@@ -74,7 +74,7 @@ def small(views: int = 6) -> Capture:
 
 
 def test_split_finds_the_materials_of_traced_pictures() -> None:
-    chosen = settings("split", {**QUICK, "iterations": 400, "fine_iterations": 60})
+    chosen = settings("split", {**QUICK, "iterations": 250, "fine_iterations": 40, "batch_px": 1024})
     said, found = done(scene.kept(), chosen, environment=light())
     truth = example("sphere").texture(atlas())
     off = errors(found.texture, truth, atlas().valid & found.seen)
@@ -87,7 +87,7 @@ def test_split_finds_the_materials_of_traced_pictures() -> None:
 
 
 def test_the_control_takes_black_for_metal() -> None:
-    chosen = settings("split", {**QUICK, **CONTROL, "iterations": 150, "fine_iterations": 1})
+    chosen = settings("split", {**QUICK, **CONTROL, "iterations": 100, "fine_iterations": 1, "batch_px": 1024})
     _, found = done(scene.kept(), chosen, environment=light())
     assert float(per_patch(found, "metallic")[list(DARK)].max()) > 0.5
 

@@ -30,6 +30,7 @@ Kinds = dict[str, tuple[str, ...]]
 MESHES: Kinds = {f"Meshes ({' '.join(SUFFIXES)})": SUFFIXES}
 LORAS: Kinds = {f"LoRAs (*{LORA})": (LORA,)}
 PICTURES: Kinds = {"Pictures": (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")}
+CAMERAS: Kinds = {"Cameras of pictures": (".json", ".npy", ".usd", ".usda", ".usdc", ".usdz")}
 PICKS_SUFFIX = ".picks"
 PICKS: Kinds = {"Picks (picks.jsonl)": (".jsonl",)}
 PROJECTS: Kinds = {f"Projects (*{PROJECT})": (PROJECT,)}
@@ -189,6 +190,18 @@ class Dialogs:
         """Choose a picture that says where rewards push, or what stays as it is."""
         title = "Choose a mask"
         self.browse(Wish(title, "Choose", PICTURES, take, self._folder(title)))
+
+    def choose_pictures(self) -> None:
+        """Choose pictures of the mesh by their file of cameras, to recover its materials from them."""
+        self.app.show_tab("recover")
+        title = "Choose the cameras of your pictures"
+        self.browse(Wish(title, "Choose", CAMERAS, self.app.session.recovery.use, self._folder(title)))
+
+    def export_materials(self) -> None:
+        """Choose a folder for the recovered materials."""
+        title, stem = "Save the materials", self.app.session.document.mesh.stem
+        take, folder = self.app.session.export_materials, self._folder(title)
+        self.browse(Wish(title, "Save", {"A folder": ()}, take, folder, saves=True, name=f"{stem}-materials"))
 
     def export_picks(self) -> None:
         """Into a new folder."""

@@ -119,9 +119,7 @@ class _Mesh:
         self._app.dialogs.open_path(Path(name))
 
     def _health(self) -> None:
-        if self._app.layout == "3d":
-            self._app.set_layout("3d+uv")
-        dpg.set_value("tabs", "tab.health")
+        self._app.show_tab("health")
 
     # -- following ----------------------------------------------------------------------------------------------------------
 
