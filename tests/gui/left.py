@@ -65,6 +65,9 @@ class Window:
     def set_layout(self, layout: str) -> None:
         self.layout = layout
 
+    def show_tab(self, name: str) -> None:
+        self.layout = "3d+uv"
+
     def wake(self) -> None:
         pass
 
