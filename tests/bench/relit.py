@@ -42,7 +42,6 @@ def main() -> int:
     from studio.camera import Camera
     from studio.captures import shoot
     from studio.device import device
-    from studio.gui.theme import DATA
     from studio.pinhole import Pinhole
     from studio.recover import recover, settings
     from studio.recover.examples import example, lamps
@@ -56,7 +55,7 @@ def main() -> int:
     known = environment.from_panorama(lamps(), name="lamps")
     sizes = {"iterations": args.iterations, "fine_iterations": args.fine_iterations, "batch_px": args.batch}
     chosen = settings("split", {**sizes, "atlas_px": args.atlas})
-    font = ImageFont.truetype(str(DATA / "Inter-Regular.otf"), 13)
+    font = ImageFont.load_default(13)
     across = SIDE + GAP
     sheet = Image.new("RGB", (2 * across * len(LIGHTS) - GAP, HEAD + across * len(args.examples) - GAP), "white")
     draw = ImageDraw.Draw(sheet)
