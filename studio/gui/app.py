@@ -202,7 +202,7 @@ class App:
         if panel.place == "left":
             return dpg.add_collapsing_header(label=panel.title, parent="zone.left", default_open=True, tag=f"section.{name}")
         if panel.place == "right":
-            return dpg.add_tab(label=panel.title, parent="tabs", tag=f"tab.{name}")
+            return dpg.add_tab(label=panel.title, parent="tabs", tag=f"tab.{name}", show=not panel.summoned)
         return f"bottom.{name}" if panel.place == "bottom" else f"zone.{panel.place}"
 
     # -- layout -------------------------------------------------------------------------------------------------------------
@@ -218,6 +218,7 @@ class App:
         """Bring a panel of the right column to the front; the column comes with it."""
         if self.layout == "3d":
             self.set_layout("3d+uv")
+        dpg.show_item(f"tab.{name}")
         dpg.set_value("tabs", f"tab.{name}")
         self.wake()
 

@@ -28,6 +28,8 @@ class Panel(ABC):
     "bottom": side by side; "status": the bar at the foot."""
     order: ClassVar[int]
     """Panels of one place stand in this order."""
+    summoned: ClassVar[bool] = False
+    """A tab that is there once it is asked for, or has something to show: the right column has room for a few."""
     share: ClassVar[float] = 1.0
     """Of the bottom's width, beside its neighbours."""
 

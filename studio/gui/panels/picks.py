@@ -43,6 +43,7 @@ class PicksPanel(Panel):
     title: ClassVar[str] = "Picks"
     place: ClassVar[Any] = "right"
     order: ClassVar[int] = 24
+    summoned: ClassVar[bool] = True
 
     def build(self, app: App, parent: int | str) -> Callable[[], None]:
         return _Picks(app, parent).update

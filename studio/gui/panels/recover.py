@@ -59,6 +59,7 @@ class Recover(Panel):
     title: ClassVar[str] = "Recover"
     place: ClassVar[Any] = "right"
     order: ClassVar[int] = 25
+    summoned: ClassVar[bool] = True
 
     def build(self, app: App, parent: int | str) -> Callable[[], None]:
         return _Recover(app, parent).update

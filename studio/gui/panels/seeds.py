@@ -35,6 +35,7 @@ class Seeds(Panel):
     title: ClassVar[str] = "Seeds"
     place: ClassVar[Any] = "right"
     order: ClassVar[int] = 26
+    summoned: ClassVar[bool] = True
 
     def build(self, app: App, parent: int | str) -> Callable[[], None]:
         return _Seeds(app, parent).update
@@ -92,6 +93,8 @@ class _Seeds:
     def update(self) -> None:
         """Follow the last run's report."""
         session = self._app.session
+        if not dpg.is_item_shown(self._parent) and told(session.report)[0]:
+            dpg.show_item(self._parent)
         if self._seen and not dpg.is_item_visible(self._parent):
             return
         wide = (dpg.get_item_width("zone.right") or 0) - self._app.theme.px(36)
