@@ -7,7 +7,7 @@ tokens that the network reads of the prompt (prompt tuning, 2104.08691; textual 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -41,6 +41,8 @@ class Adapters:
         self._learning: str | None = None
         """The kind that learns."""
         self._silent = False
+        self._made = 0
+        """How often tensors were made or replaced."""
         self._scales: dict[str, float] = {}
         """Of every loaded adapter, by its name among the settings."""
         self._offsets: dict[str, Tensor] = {}
@@ -54,7 +56,7 @@ class Adapters:
 
         A LoRA of this rank has alpha = rank, so scale 1, and B = 0; its A depends on `seed` alone. A prompt adapter is all 0.
         """
-        self._learning, self._offset = kind, None
+        self._learning, self._offset, self._made = kind, None, self._made + 1
         if kind == "prompt":
             self._offset = nn.Parameter(torch.zeros(self._tokens, device=self._like.device, dtype=self._like.dtype))
         else:
@@ -113,6 +115,7 @@ class Adapters:
 
     def stack(self, loaded: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Put these, frozen and at scale 1, under the one that learns. Once, for a fresh network. Raises StudioError."""
+        self._made += 1
         for name, values in loaded.items():
             values = _bare(values)
             try:
@@ -152,6 +155,11 @@ class Adapters:
         if self._offset is not None and not self._silent:
             offsets.append(self._offset)
         return torch.cat([text[:1] + sum(offsets), text[1:]]) if offsets else text
+
+    @property
+    def taking_part(self) -> Hashable:
+        """What a pass depends on beside its inputs and the values of the tensors: where it is equal, a pass is the same work."""
+        return self._made, self._silent, *self._scales.values()
 
     # -- peft -----------------------------------------------------------------------------------------------------------------
 

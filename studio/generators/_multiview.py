@@ -16,6 +16,7 @@ from torch import Tensor
 
 from studio.generators import Painter, Scene, Words, _fuse, _lora, _noise, _solid
 from studio.generators._network import MASK, PATCH, Denoiser
+from studio.generators._recorded import Recorded
 from studio.generators._schedule import alpha_bar, ddim, soft_clamp, trailing
 from studio.words import Vocabulary, asked, told
 
@@ -53,6 +54,11 @@ class MultiView(Painter):
         self.views_meet_inside = not fused
         self._eta, self._times = eta, trailing(steps)
         self._kept: tuple[Tensor | None, Any] = (None, None)
+        self._through = Recorded(
+            lambda x, geometry, t, text, *fields, views: network(
+                x, geometry, t, text, views=views, fields=next(iter(fields), None)
+            )[0]
+        )
         self.adapters = _lora.Adapters(network.unet, tokens=(size.tokens, size.text_channels))
 
     @property
@@ -135,9 +141,9 @@ class MultiView(Painter):
         t = torch.full((sides * count,), self._times[i], device=x.device, dtype=x.dtype)
         text = self.adapters.read(scene.text).to(x).repeat_interleave(count, 0)
         x, frame = self._parted(x)
-        fields = self._seen(frame.detach(), scene, views).repeat(sides, 1, 1, 1) if self.network.size.mixed else None
-        x, geometry = (a.repeat(sides, 1, 1, 1) for a in (x, geometry))
-        x0, _ = self.network(x, geometry, t, text, views=1 if self.fused else count, fields=fields)
+        fields = [self._seen(frame.detach(), scene, views)] if self.network.size.mixed else []
+        x, geometry, *fields = (a.repeat(sides, 1, 1, 1) for a in (x, geometry, *fields))
+        x0 = self._through(x, geometry, t, text, *fields, views=1 if self.fused else count, under=self.adapters.taking_part)
         return x0.unflatten(0, (sides, count)).transpose(0, 1)
 
     def guess(self, x: Tensor, prediction: Tensor, i: int, scene: Scene) -> Tensor:
