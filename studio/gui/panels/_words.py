@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 
 NAMES = {
-    "uv_checker": "UV checker", "lora_reward": "LoRA reward", "nabla_db": "Nabla DB", "mean_curvature": "Curvature",
+    "uv_checker": "UV checker", "lora_reward": "LoRA reward", "nabla_db": "Nabla DB", "dso": "DSO", "mean_curvature": "Curvature",
     "opengl": "OpenGL", "opencv": "OpenCV", "opencv_inverse": "OpenCV, inverse", "opencv_z_up": "OpenCV, z up",
 }  # fmt: skip
 STATES = {
