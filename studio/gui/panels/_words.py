@@ -25,6 +25,11 @@ def named(name: str) -> str:
     return NAMES.get(name, name.replace("_", " ").capitalize())
 
 
+def counted(count: int, noun: str) -> str:
+    """ "1 pick", "2,300 picks"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def duration(seconds: float) -> str:
     """ "45 s", "2 min 05 s", "1 h 12 min"."""
     whole = round(max(0.0, seconds))

@@ -12,7 +12,7 @@ import numpy as np
 from studio.gui.panels import Panel
 from studio.gui.panels._pictures import Shelf
 from studio.gui.panels._room import measurable, sentences
-from studio.gui.panels._words import fitted, named, number
+from studio.gui.panels._words import counted, fitted, named, number
 from studio.gui.theme import BONE, CHARCOAL, FIELD, FIELD_ACTIVE, GRID, VERDIGRIS, VERDIGRIS_DIM, Colour
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class _Strip:
             dpg.bind_item_theme(f"film.frame.{id}", self._themes[kind])
         self._moments = now
         kept = sum(m.kept for m in film)
-        said = f"{len(film)} moment{'s' * (len(film) != 1)}" + (f", {kept} kept" if kept else "")
+        said = counted(len(film), "moment") + (f", {kept} kept" if kept else "")
         room = dpg.get_item_rect_size("film.strip")[0] - self._app.theme.px(HEAD if self._chosen is None else HEAD + BUTTONS)
         dpg.set_value("film.count", fitted(said, room, lambda text: (dpg.get_text_size(text) or [0])[0]))
         dpg.configure_item("film.keep", show=self._chosen is not None)
