@@ -91,6 +91,7 @@ class _Strip:
         if dpg.is_item_shown("film.full") and dpg.is_item_hovered("film.strip"):
             place = dpg.get_x_scroll("film.strip") - steps * (self._side + self._app.theme.px(2 * BORDER + GRID))
             dpg.set_x_scroll("film.strip", min(max(0.0, place), dpg.get_x_scroll_max("film.strip")))
+            self._follow_frames = 0
 
     def _clicked(self, _sender: Any, _data: Any, id: int) -> None:
         self._chosen = id
@@ -133,7 +134,7 @@ class _Strip:
             self._chosen = None
         dpg.configure_item("film.empty", show=not now)
         dpg.configure_item("film.full", show=bool(now))
-        at_end = dpg.get_x_scroll("film.strip") >= dpg.get_x_scroll_max("film.strip") - 1
+        at_end = self._follow_frames > 0 or dpg.get_x_scroll("film.strip") >= dpg.get_x_scroll_max("film.strip") - 1
         for id in [i for i in self._moments if i not in now]:
             dpg.delete_item(f"film.moment.{id}")
             self._shelf.drop(self._textures.pop(id))
