@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 BAR = "menu"
 RECENT = 10
+GAP = 24
+"""Between words and keys, in unscaled pixels."""
 LINE = None
 
 MENUS: dict[str, tuple[Any, ...]] = {
@@ -59,18 +61,6 @@ def build(app: App) -> Callable[[], None]:
     return _Bar(app).update
 
 
-@contextmanager
-def _spot(tag: str) -> Iterator[None]:
-    """A group that tells where the entry that is made inside lies.
-
-    A point is its last item: a group takes the bounds of its last item for its own, and those of an entry reach a little beyond
-    the menu, so that the menu would grow around them frame by frame.
-    """
-    with dpg.group(tag=f"{BAR}.{tag}", horizontal=True, horizontal_spacing=0):
-        yield
-        dpg.add_spacer(width=1)
-
-
 def is_open() -> bool:
     """Whether one of its menus hangs open."""
     return any(dpg.is_item_visible(first) for first in _firsts)
@@ -96,6 +86,17 @@ class _Bar:
 
     # -- making -------------------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _spot(self, tag: str) -> Iterator[None]:
+        """A group that tells where the entry that is made inside lies.
+
+        A gap is its last item, which moves keys away from words; and without it menus would grow frame by frame: a group takes
+        the bounds of its last item for its own, and those of an entry reach a little beyond the menu.
+        """
+        with dpg.group(tag=f"{BAR}.{tag}", horizontal=True, horizontal_spacing=0):
+            yield
+            dpg.add_spacer(width=self._app.theme.px(GAP))
+
     def _add(self, entry: str | None) -> None:
         if entry is None:
             dpg.add_separator()
@@ -114,7 +115,7 @@ class _Bar:
             self._state = ()
             act()
 
-        with _spot(tag):
+        with self._spot(tag):
             item = dpg.add_menu_item(label=words, callback=do, **options)
         self._app.theme.tip(item, tip)
         return item
@@ -123,14 +124,14 @@ class _Bar:
         self._ticks.append((self._item(tag, words, tip, act, check=True), ticked))
 
     def _add_recent(self) -> None:
-        with _spot("recent"):
+        with self._spot("recent"):
             dpg.add_menu(label="Open recent", tag=f"{BAR}.recent.list")
 
     def _add_drops(self) -> None:
         dpg.add_menu_item(tag=f"{BAR}.drops", enabled=False, show=False)
 
     def _add_channels(self) -> None:
-        with _spot("channels"), dpg.menu(label="Channel"):
+        with self._spot("channels"), dpg.menu(label="Channel"):
             self._command(command("view.material"))
             for name in CHANNELS[1:]:
                 words = named(name)
@@ -144,7 +145,7 @@ class _Bar:
                 self._command(command(name))
 
     def _add_surface(self) -> None:
-        with _spot("surface"), dpg.menu(label="Surface"):
+        with self._spot("surface"), dpg.menu(label="Surface"):
             for name in FIELDS:
                 words = named(name)
                 self._radio(
@@ -157,7 +158,7 @@ class _Bar:
                 self._command(command(f"view.{name}"))
 
     def _add_environments(self) -> None:
-        with _spot("environments"), dpg.menu(label="Environment"):
+        with self._spot("environments"), dpg.menu(label="Environment"):
             for name in ENVIRONMENTS:
                 self._radio(
                     f"environment.{name}", name.capitalize(), f"Light the mesh with '{name}'.",
@@ -166,12 +167,12 @@ class _Bar:
                 )  # fmt: skip
 
     def _add_scales(self) -> None:
-        with _spot("scales"), dpg.menu(label="UI scale"):
+        with self._spot("scales"), dpg.menu(label="UI scale"):
             for scale in SCALES:
                 self._command(command(f"view.scale.{scale:.0%}"))
 
     def _add_presets(self) -> None:
-        with _spot("presets"):
+        with self._spot("presets"):
             dpg.add_menu_item(label="Presets", enabled=False)
         for name in config.preset_names():
             about = config.preset(name).get("description", f"The settings called '{name}'.")
