@@ -119,7 +119,7 @@ def test_picks_are_kept_at_once_taken_back_learned_from_and_there_the_next_day(
     elsewhere = sessions(sphere, prompt="red stripes")
     elsewhere.import_picks(tmp_path / "mine.picks" / "picks.jsonl")
     until(elsewhere, lambda: elsewhere.picked == 4)
-    assert elsewhere.status == "1 picks were added."
+    assert elsewhere.status == "1 pick was added."
 
 
 def test_what_cannot_be_compared_is_said_and_settings_begin_anew(comparing: Session, tmp_path: Path) -> None:

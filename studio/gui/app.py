@@ -52,6 +52,7 @@ class App:
         self._edges: dict[str, Rect] = {}
         self._hand: list[float] = []
         self._drawn = 0
+        self._summoned: set[str] = set()
         self._themes: dict[float, Theme] = {}
         self.canvas: Canvas | None = None
 
@@ -153,8 +154,9 @@ class App:
 
     def build(self, scale: float) -> None:
         """Make every item, at this UI scale; what was there before is deleted."""
-        folded = {tag: dpg.get_value(tag) for tag in dpg.get_aliases() if tag.startswith("section.")}
+        kept = {tag: dpg.get_value(tag) for tag in dpg.get_aliases() if tag.startswith("section.")}
         if self.canvas is not None:
+            kept["tabs"] = dpg.get_item_alias(dpg.get_value("tabs"))  # the one in front
             self.canvas.close()
             for item in dpg.get_windows():  # all roots: fonts and themes, which each scale keeps, and the textures among them
                 kind = str(dpg.get_item_type(item))
@@ -179,8 +181,8 @@ class App:
             dpg.add_viewport_drawlist(tag=f"edge.{edge}", front=True)
         self.canvas = Canvas(self, "zone.stage")
         self._updates += [self.keys.update, self.canvas.update, *self._panels()]
-        for section, unfolded in folded.items():
-            dpg.set_value(section, unfolded)
+        for tag, value in kept.items():
+            dpg.set_value(tag, value)
         self._placed: tuple[Any, ...] = ()
 
     def _panels(self) -> list[Callable[[], None]]:
@@ -197,12 +199,12 @@ class App:
         self._beside = {f"bottom.{SOCKET.name_of(k)}": k.share for k in beside}
         return updates
 
-    @staticmethod
-    def _place(panel: Panel, name: str) -> int | str:
+    def _place(self, panel: Panel, name: str) -> int | str:
         if panel.place == "left":
             return dpg.add_collapsing_header(label=panel.title, parent="zone.left", default_open=True, tag=f"section.{name}")
         if panel.place == "right":
-            return dpg.add_tab(label=panel.title, parent="tabs", tag=f"tab.{name}", show=not panel.summoned)
+            show = not panel.summoned or name in self._summoned
+            return dpg.add_tab(label=panel.title, parent="tabs", tag=f"tab.{name}", show=show)
         return f"bottom.{name}" if panel.place == "bottom" else f"zone.{panel.place}"
 
     # -- layout -------------------------------------------------------------------------------------------------------------
@@ -214,11 +216,16 @@ class App:
             dpg.set_value("tabs", "tab.atlas")
         self.wake()
 
+    def summon_tab(self, name: str) -> None:
+        """Have a panel among the tabs of the right column from now on."""
+        self._summoned.add(name)
+        dpg.show_item(f"tab.{name}")
+
     def show_tab(self, name: str) -> None:
         """Bring a panel of the right column to the front; the column comes with it."""
         if self.layout == "3d":
             self.set_layout("3d+uv")
-        dpg.show_item(f"tab.{name}")
+        self.summon_tab(name)
         dpg.set_value("tabs", f"tab.{name}")
         self.wake()
 

@@ -111,10 +111,6 @@ def _hide_panels(app: App) -> None:
     app.keys.leave_fields()  # Tab also moves the cursor to the next field
 
 
-def _at(scale: float) -> Callable[[App], bool]:
-    return lambda app: abs(app.theme.scale - scale) < 0.01
-
-
 def _busy(app: App) -> bool:
     return app.session.comparing or app.session.state in ("preparing", "running", "paused")
 
@@ -131,8 +127,9 @@ def _toggle_comparing(app: App) -> None:
         app.show_tab("picks")
 
 
-def _has_pair(app: App) -> bool:
-    return app.session.pair is not None
+def _learn_from_picks(app: App) -> None:
+    app.session.learn_from_picks()
+    app.show_tab("picks")
 
 
 def _views() -> list[Command]:
@@ -159,7 +156,7 @@ def _scales() -> list[Command]:
     return [
         Command(
             f"view.scale.{scale:.0%}", f"{100 * scale:.0f} %", f"Show everything at {100 * scale:.0f} % of its plain size.",
-            lambda app, scale=scale: app.rebuild(scale), ticked=_at(scale),
+            lambda app, scale=scale: app.rebuild(scale), ticked=lambda app, scale=scale: abs(app.theme.scale - scale) < 0.01,
         )
         for scale in SCALES
     ]  # fmt: skip
@@ -178,7 +175,10 @@ def _picks() -> list[Command]:
             ticked=lambda app: app.session.comparing,
         ),
         *(
-            Command(f"picks.{name}", words, tip, lambda app, name=name: canvas(app).duel.pick(name), (key,), enabled=_has_pair)
+            Command(
+                f"picks.{name}", words, tip, lambda app, name=name: canvas(app).duel.pick(name), (key,),
+                enabled=lambda app: app.session.pair is not None,
+            )
             for name, words, tip, key in answers
         ),
         Command(
@@ -186,8 +186,7 @@ def _picks() -> list[Command]:
             ("Up",), enabled=lambda app: app.session.can_undo_pick,
         ),
         Command(
-            "picks.learn", "Learn from picks", "Train the generator on all picks of this mesh.",
-            lambda app: app.session.learn_from_picks(), ("Shift+K",),
+            "picks.learn", "Learn from picks", "Train the generator on all picks of this mesh.", _learn_from_picks, ("Shift+K",),
             enabled=lambda app: not app.session.active and (app.session.picked or 0) >= FEWEST,
         ),
         Command(

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from studio.gui.painter import Request
+from studio.gui.panels._words import counted
 from studio.gui.versus import Answer, Versus, answer
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Duel:
         if self.pair is None:
             return None
         lit = self._answered[0] if self._answered and time.monotonic() - self._answered[1] < FLASH_S else None
-        waiting = session.pair is None
-        counted = f"   {session.picked} pick{'s' * (session.picked != 1)}" if session.picked else ""
-        title = "Painting the next two …" if waiting else f"Which one is better?{counted}"
-        return Versus(title, None if busy else answer(mouse, size, self._app.theme), lit, waiting)
+        meant, waiting = None if busy else answer(mouse, size, self._app.theme), session.pair is None
+        if waiting:
+            return Versus("Painting the next two …", meant=meant, picked=lit, waiting=True)
+        return Versus("Which one is better?", counted(session.picked, "pick") if session.picked else "", meant, lit)

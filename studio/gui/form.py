@@ -23,7 +23,7 @@ HANDLERS = "form.handlers"
 LIVE = " •"
 """After the label of a knob that answers during a run."""
 UNITS = {"px": "px", "deg": "°", "s": "s"}
-SPOKEN = {"ema": "EMA", "ssaa": "SSAA"}
+SPOKEN = {"ema": "EMA", "fps": "FPS", "ssaa": "SSAA"}
 
 
 def spoken(name: str, unit: str = "") -> str:

@@ -6,7 +6,8 @@ which carries the tag: "menu.File", "menu.file.new".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 BAR = "menu"
 RECENT = 10
+GAP = 24
+"""Between words and keys, in unscaled pixels."""
 LINE = None
 
 MENUS: dict[str, tuple[Any, ...]] = {
@@ -70,7 +73,7 @@ class _Bar:
         self._live: list[tuple[int | str, Command]] = []
         self._ticks: list[tuple[int | str, Callable[[], bool]]] = []
         self._state: tuple[Any, ...] = ()
-        self._recent: tuple[Any, ...] = ()
+        self._file_open = False
         self._title = ""
         _firsts.clear()
         with dpg.viewport_menu_bar(tag=BAR):
@@ -82,6 +85,17 @@ class _Bar:
         dpg.bind_item_theme(BAR, _look(app))
 
     # -- making -------------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _spot(self, tag: str) -> Iterator[None]:
+        """A group that tells where the entry that is made inside lies.
+
+        A gap is its last item, which moves keys away from words; and without it menus would grow frame by frame: a group takes
+        the bounds of its last item for its own, and those of an entry reach a little beyond the menu.
+        """
+        with dpg.group(tag=f"{BAR}.{tag}", horizontal=True, horizontal_spacing=0):
+            yield
+            dpg.add_spacer(width=self._app.theme.px(GAP))
 
     def _add(self, entry: str | None) -> None:
         if entry is None:
@@ -101,7 +115,7 @@ class _Bar:
             self._state = ()
             act()
 
-        with dpg.group(tag=f"{BAR}.{tag}"):
+        with self._spot(tag):
             item = dpg.add_menu_item(label=words, callback=do, **options)
         self._app.theme.tip(item, tip)
         return item
@@ -110,17 +124,17 @@ class _Bar:
         self._ticks.append((self._item(tag, words, tip, act, check=True), ticked))
 
     def _add_recent(self) -> None:
-        with dpg.group(tag=f"{BAR}.recent"):
+        with self._spot("recent"):
             dpg.add_menu(label="Open recent", tag=f"{BAR}.recent.list")
 
     def _add_drops(self) -> None:
         dpg.add_menu_item(tag=f"{BAR}.drops", enabled=False, show=False)
 
     def _add_channels(self) -> None:
-        with dpg.group(tag=f"{BAR}.channels"), dpg.menu(label="Channel"):
+        with self._spot("channels"), dpg.menu(label="Channel"):
             self._command(command("view.material"))
             for name in CHANNELS[1:]:
-                words = name.replace("_", " ").capitalize().replace("Uv", "UV")
+                words = named(name)
                 self._radio(
                     f"channel.{name}", words, f"Show only {words}.",
                     lambda name=name: canvas(self._app).set_channel(name),
@@ -131,7 +145,7 @@ class _Bar:
                 self._command(command(name))
 
     def _add_surface(self) -> None:
-        with dpg.group(tag=f"{BAR}.surface"), dpg.menu(label="Surface"):
+        with self._spot("surface"), dpg.menu(label="Surface"):
             for name in FIELDS:
                 words = named(name)
                 self._radio(
@@ -144,7 +158,7 @@ class _Bar:
                 self._command(command(f"view.{name}"))
 
     def _add_environments(self) -> None:
-        with dpg.group(tag=f"{BAR}.environments"), dpg.menu(label="Environment"):
+        with self._spot("environments"), dpg.menu(label="Environment"):
             for name in ENVIRONMENTS:
                 self._radio(
                     f"environment.{name}", name.capitalize(), f"Light the mesh with '{name}'.",
@@ -153,23 +167,27 @@ class _Bar:
                 )  # fmt: skip
 
     def _add_scales(self) -> None:
-        with dpg.group(tag=f"{BAR}.scales"), dpg.menu(label="UI scale"):
+        with self._spot("scales"), dpg.menu(label="UI scale"):
             for scale in SCALES:
                 self._command(command(f"view.scale.{scale:.0%}"))
 
     def _add_presets(self) -> None:
-        with dpg.group():
+        with self._spot("presets"):
             dpg.add_menu_item(label="Presets", enabled=False)
         for name in config.preset_names():
             about = config.preset(name).get("description", f"The settings called '{name}'.")
             act = lambda name=name: self._app.session.apply_preset(name)  # noqa: E731
-            self._item(f"preset.{name}", name.capitalize(), about, act)
+            self._item(f"preset.{name}", named(name), about, act)
 
     # -- keeping in step ----------------------------------------------------------------------------------------------------
 
     def update(self) -> None:
         """Bring ticks, words and greyness up to date, where something they show has changed."""
         app, session = self._app, self._app.session
+        hangs = dpg.is_item_visible(_firsts[0])
+        if hangs and not self._file_open:
+            self._fill_recent()
+        self._file_open = hangs
         view = canvas(app)
         shot = (view.shot.channel, view.shot.wireframe, view.shot.split, view.shot.environment, view.shot.camera.orthographic)
         sights = (view.sights.field, view.sights.lines)
@@ -188,9 +206,6 @@ class _Bar:
         self._name_window()
         if reason := system.no_drops():
             dpg.configure_item(f"{BAR}.drops", label=f"Dropping files: {reason}", show=True)
-        if (recent := (session.path, session.document.mesh)) != self._recent:
-            self._recent = recent
-            self._fill_recent()
 
     def _set(self, item: int | str, shown: dict[str, Any], ticked: bool | None) -> None:
         if self._kept.get(item) != (shown, ticked):

@@ -96,14 +96,15 @@ class Overlay:
         self._drawn = scene
         dpg.delete_item(self._layer, children_only=True)
         if scene.versus is not None:
-            versus.draw(self._layer, self._theme, scene.versus, scene.size)
+            corner = self._theme.px(MARGIN + RADIUS + BALL + 4)
+            versus.draw(self._layer, self._theme, scene.versus, scene.size, corner=corner)
         if scene.split is not None:
             _split(self._layer, self._theme, scene)
         for place, words in scene.labels:
             _label(self._layer, self._theme, scene, place, words)
-        _key(self._layer, self._theme, scene)
+        free = _key(self._layer, self._theme, scene)
         if scene.words:
-            _words(self._layer, self._theme, scene.size, scene.words)
+            _words(self._layer, self._theme, (scene.size[0], free), scene.words)
         self.gizmo.place(scene.camera, scene.size)
         self.gizmo.draw(self._layer, scene.mouse)
 
@@ -179,8 +180,8 @@ def _split(layer: int | str, theme: Theme, scene: Scene) -> None:
         _tag(layer, theme, "after", x + px(12), px(14), after=True)
 
 
-def _key(layer: int | str, theme: Theme, scene: Scene) -> None:
-    """What the colours mean, from the lower left corner upwards, and what else there is to say."""
+def _key(layer: int | str, theme: Theme, scene: Scene) -> int:
+    """What the colours mean, from the lower left corner upwards, and what else there is to say; the height above all that."""
     px = theme.px
     top = scene.size[1] - px(74)
     for legend in scene.legends:
@@ -192,6 +193,7 @@ def _key(layer: int | str, theme: Theme, scene: Scene) -> None:
         _ground(layer, theme, (px(8), top - px(5)), (px(24) + width, top + px(21)))
         dpg.draw_text((px(16), top), note, size=px(14), color=BONE, parent=layer)
         top -= px(32)
+    return top + px(32) if scene.notes or scene.legends else scene.size[1]
 
 
 def _legend(layer: int | str, theme: Theme, legend: Legend, top: float) -> None:
@@ -230,7 +232,7 @@ def projected(camera: Camera, size: tuple[int, int], place: tuple[float, float, 
 
 
 def _words(layer: int | str, theme: Theme, size: tuple[int, int], words: str) -> None:
-    """A line of text in the middle of the lower edge."""
+    """A line of text in the middle of the lower edge of what is free."""
     text, px = theme.px(16), theme.px
     width = _width(words, text)
     x, y = (size[0] - width) / 2, size[1] - px(52)

@@ -68,6 +68,8 @@ class Theme:
         self.warning = self._text(COPPER)
         self.dim = self._text(ASH)
         self.accent = self._text(VERDIGRIS)
+        self.worded = self._colours(PlotHistogram=VERDIGRIS_DIM)
+        """A theme for a progress bar with words on it."""
         self.bar = self._zone(CHARCOAL, padding=(12, 4))
         """A theme for thin zones such as the status bar."""
         self.stage = self._zone(CHARCOAL, padding=(0, 0))
@@ -171,16 +173,17 @@ class Theme:
         return theme
 
     def _button(self, colour: Colour, active: Colour, text: Colour, *, hover: Colour) -> int | str:
-        with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):
-            dpg.add_theme_color(dpg.mvThemeCol_Button, colour)
-            dpg.add_theme_color(dpg.mvThemeCol_ButtonHovered, hover)
-            dpg.add_theme_color(dpg.mvThemeCol_ButtonActive, active)
-            dpg.add_theme_color(dpg.mvThemeCol_Text, text)
-        return theme
+        return self._colours(Button=colour, ButtonHovered=hover, ButtonActive=active, Text=text)
 
     def _text(self, colour: Colour) -> int | str:
+        return self._colours(Text=colour)
+
+    @staticmethod
+    def _colours(**colours: Colour) -> int | str:
+        """By the names of dearpygui's mvThemeCol_*."""
         with dpg.theme() as theme, dpg.theme_component(dpg.mvAll):
-            dpg.add_theme_color(dpg.mvThemeCol_Text, colour)
+            for name, colour in colours.items():
+                dpg.add_theme_color(getattr(dpg, f"mvThemeCol_{name}"), colour)
         return theme
 
     def _spaced(self, gap: int) -> int | str:

@@ -143,7 +143,7 @@ class Session(Editing, Showing, Painting, Filing, Loras, Picking):
         self.forget()
 
     def _desks(self) -> tuple[Desk, ...]:
-        return self._loader, self._engine, self._writer, self._reader, self._taster, self.survey.desk
+        return self._loader, self._engine, self._writer, self._reader, self._taster, self.survey.desk, self._forecaster.desk
 
     def _changed(self) -> None:
         self.revision += 1

@@ -13,6 +13,7 @@ from typing import Any
 
 from studio import cards, critics, files, generators, resources
 from studio.config import Config
+from studio.desk import Desk
 from studio.errors import OutputError
 from studio.plug import knobs
 
@@ -57,11 +58,32 @@ CPU_SLOWER = 300.0
 """How many times as long a large network takes without a card: an order of magnitude, until a run has shown it."""
 
 
-def forecast(config: Config) -> Forecast:
-    """What a run of `config` will take."""
+class Forecaster:
+    """Forecasts for a window. Belongs to the main thread, which polls `desk`: a card's driver may take seconds to answer."""
+
+    def __init__(self) -> None:
+        self.desk = Desk("cards")
+        self._asked = False
+        self._free_bytes: float | None = None
+
+    def forecast(self, config: Config) -> Forecast:
+        """What a run of `config` will take; until the driver has answered, a card counts as there and as free."""
+        if not self._asked:
+            self._asked = True
+            if cards.nvidia_smi() is not None:
+                self._free_bytes = math.inf
+                self.desk.submit("", cards.free_bytes, then=self._answered, failed=lambda e: None)
+        return forecast(config, self._free_bytes)
+
+    def _answered(self, free_bytes: int | None) -> None:
+        self._free_bytes = free_bytes
+
+
+def forecast(config: Config, free_bytes: float | None = None) -> Forecast:
+    """What a run of `config` will take, with `free_bytes` on the card of this machine; None where there is none."""
     past = _read().get(_key(config), [])
     learned = bool(past)
-    t = _median(past) if past else _shipped(config)
+    t = _median(past) if past else _shipped(config, free_bytes)
     options = {name: getattr(config.trainer, name) for name in knobs(config.trainer)}
     steps = int(getattr(config.generator, "steps", 1))
     paint = steps * t.step_s
@@ -114,13 +136,12 @@ def _median(runs: Sequence[Mapping[str, float]]) -> Timing:
     return Timing(**{name: float(statistics.median(run[name] for run in runs)) for name in runs[0]})
 
 
-def _shipped(config: Config) -> Timing:
-    asked = config.device.startswith("cuda") or config.device == "auto"
-    free = cards.free_bytes() if asked else None
-    card = config.device.startswith("cuda") or free is not None
+def _shipped(config: Config, free_bytes: float | None) -> Timing:
+    card = config.device.startswith("cuda") or (config.device == "auto" and free_bytes is not None)
+    free = free_bytes if card and free_bytes else math.inf  # a driver that does not know says 0
     t, views = SHIPPED[card], config.views
     onward = min(getattr(config.trainer, "k", 1), getattr(config.generator, "steps", 1)) > 1
-    if (costs := config.generator.costs(views=views, free_bytes=free or math.inf, onward=onward)) is not None:
+    if (costs := config.generator.costs(views=views, free_bytes=free, onward=onward)) is not None:
         slower = 1.0 if card else CPU_SLOWER
         held, glances = _of_critics(config)
         memory = held + costs.held_bytes + max(costs.fleeting_bytes, glances)

@@ -85,7 +85,7 @@ class Keeping(ABC):
     def export_picks(self, target: Path) -> None:
         """Write the picks of this mesh and generator, with their textures, into a folder."""
         folder = self._known_folder()
-        there = lambda n: self.say(f"{n} picks were written into '{target.name}'.")  # noqa: E731
+        there = lambda n: self.say(f"{n} {'picks were' if n != 1 else 'pick was'} written into '{target.name}'.")  # noqa: E731
         self._on_disk("exporting picks", lambda: Picks(folder).export(target), there, "Exporting picks")
 
     def import_picks(self, log: Path) -> None:
@@ -98,7 +98,7 @@ class Keeping(ABC):
             return Picks(folder or home(subject)).take_in(log.parent)
 
         def there(count: int) -> None:
-            self.say(f"{count} picks were added.")
+            self.say(f"{count} {'picks were' if count != 1 else 'pick was'} added.")
             if self._folder is not None:
                 self._count()
             else:

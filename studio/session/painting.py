@@ -15,7 +15,7 @@ from studio.errors import StudioError
 from studio.film import Film
 from studio.session import forecast as forecasts
 from studio.session.charting import Charting
-from studio.session.forecast import Forecast
+from studio.session.forecast import Forecast, Forecaster
 from studio.session.pacing import Pace, Pacer
 from studio.session.recovering import Recovery
 from studio.session.running import Running, Seen, continuation
@@ -51,6 +51,7 @@ class Painting(Charting, ABC):
         self.state: State = "idle"
         self.pace = Pace()
         Charting.__init__(self)
+        self._forecaster = Forecaster()
         self._running: Running | None = None
         self._asked: Config | None = None
         """The document's settings when the run began; the run's own may say how it continues."""
@@ -148,7 +149,7 @@ class Painting(Charting, ABC):
 
     def forecast(self) -> Forecast:
         """What a run with the present settings will take."""
-        return forecasts.forecast(self.config)
+        return self._forecaster.forecast(self.config)
 
     def pending(self) -> tuple[str, ...]:
         """The settings that differ from the run's and wait for the next start."""

@@ -58,24 +58,21 @@ def test_what_is_planned_fits_its_card(gb: int) -> None:
         assert costs.held_bytes + costs.fleeting_bytes <= gb * 1e9 and costs.at_once >= (2 if onward and gb == 8 else 3)
 
 
-def test_a_forecast_goes_with_what_there_is_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    from studio import cards
+def test_a_forecast_goes_with_what_there_is_to_do() -> None:
     from studio.config import parse
     from studio.rewards import _glances
     from studio.session import forecast as module
 
-    def foreseen(views: int = 6, device: str = "cuda", k: int = 1, **settings):
+    def foreseen(views: int = 6, device: str = "cuda", k: int = 1, free_bytes: float = 140e9, **settings):
         table = {"views": views, "max_views": views, "device": device, "generator": {"name": "stable_diffusion", **settings}}
-        return module.forecast(parse({**table, "trainer": {"name": "lora_reward", "k": k}, "iterations": 10}))
+        return module.forecast(parse({**table, "trainer": {"name": "lora_reward", "k": k}, "iterations": 10}), free_bytes)
 
-    monkeypatch.setattr(cards, "free_bytes", lambda: 140 * 10**9)
     whole, half = foreseen(), foreseen(guidance=1.0)
     assert not whole.learned and 10 < whole.total_s < 60 and 6 * GIB < whole.memory_bytes < 15 * GIB
     assert half.total_s < whole.total_s < foreseen(views=12).total_s < foreseen(views=12, device="cpu").total_s
     assert whole.total_s < foreseen(k=5).total_s < 5 * whole.total_s and whole.memory_bytes < foreseen(k=5).memory_bytes
     assert foreseen(memory_gb=8.0).memory_bytes < 8e9
-    monkeypatch.setattr(cards, "free_bytes", lambda: 8 * 10**9)
-    assert foreseen().memory_bytes == foreseen(memory_gb=8.0).memory_bytes
+    assert foreseen(free_bytes=8e9).memory_bytes == foreseen(memory_gb=8.0).memory_bytes
     assert module.GLANCES == _glances.GLANCES
 
 

@@ -159,6 +159,19 @@ class Window:
                 dpg.delete_item(item)
 
 
+def learn_from_picks(window: Window) -> dict[str, Any]:
+    """Curves without a score, and a film that grows faster than it is laid out: what is switched on, and where it stands."""
+    session, points = window.session, [(i, 0.5) for i in range(9)]
+    session.curves = {name: points for name in ("accuracy", "drift", "loss", "gradient")}
+    for i in range(40, 52):
+        session.film = [*session.film, Moment(i, i, session.film[0].thumbnail, {})]
+        session.revision += 1
+        window.frames(1)
+    window.frames(6)
+    switches = {name: dpg.get_value(f"curves.show.{name}") for name in session.curves}
+    return {"on": switches, "film": [dpg.get_x_scroll("film.strip"), dpg.get_x_scroll_max("film.strip")]}
+
+
 def main() -> None:
     dpg.create_context()
     dpg.configure_app(manual_callback_management=True)
@@ -190,6 +203,7 @@ def main() -> None:
             window.canvas.shot = replace(window.canvas.shot, channel="uv_checker", exposure_ev=1.5)
             window.frames(3)
             said["later"], said["fewer items"] = window.seen(), before - len(dpg.get_all_items())
+            said["learning from picks"] = learn_from_picks(window)
             run(session)
             session.revision = 7
         bar = dpg.get_value("status.bar")  # dearpygui tells no place of it

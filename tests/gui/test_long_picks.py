@@ -106,7 +106,10 @@ def test_picks_are_exported(window: Window, tmp_path: Path) -> None:
 
 
 def test_the_generator_learns_and_shows_fresh_samples(window: Window) -> None:
-    window.click("picks.learn")
+    window.click("tab.views", (0.5, 0.5))
+    window.wait(lambda s: "picks.learn" not in s["items"])
+    window.key("shift+k")
+    window.wait(lambda s: "picks.learn" in s["items"], what="the tab Picks in front")
     window.wait(lambda s: s["state"] == "running" and s["iteration"] >= 1, seconds=120, what="the first iteration")
     assert window.state()["config"]["trainer"]["name"] == "preference" and not window.state()["comparing"]
     window.keep("learning")

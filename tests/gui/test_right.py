@@ -98,6 +98,15 @@ def test_panels_follow_what_changes(shown: dict[str, Any]) -> None:
     assert shown["fewer items"] > 40  # pictures, frames and lines that are gone have been deleted
 
 
+@pytest.mark.gui
+def test_learning_from_picks_is_followed(shown: dict[str, Any]) -> None:
+    """There is no score: what tells how it goes is drawn instead. The film stays with the newest, however fast they come."""
+    found = shown["learning from picks"]
+    assert found["on"] == {"accuracy": True, "drift": False, "loss": True, "gradient": False}
+    at, end = found["film"]
+    assert at == end > 500
+
+
 # -- words --------------------------------------------------------------------------------------------------------------------
 
 

@@ -80,6 +80,17 @@ def test_a_split_is_dragged(window: Window) -> None:
     window.does("back again", lambda: window.drag((left + 56, top, left + 60, bottom), (-60, 0)), says=width, where="viewport")
 
 
+def test_an_open_menu_keeps_its_size_and_knows_what_was_opened(window: Window) -> None:
+    window.click("menu.File")
+    before = window.rect("menu.file.new")
+    window.move("menu.recent", (0.2, 0.5))
+    window.wait(lambda s: "menu.recent.0" in s["items"], what="the project of this window")
+    window.beat(12)
+    assert window.rect("menu.file.new") == before
+    window.key("Escape")
+    window.wait(lambda s: "menu.file.new" not in s["items"])
+
+
 # -- viewport ------------------------------------------------------------------------------------------------------------------
 
 

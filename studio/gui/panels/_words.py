@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 
 NAMES = {
-    "uv_checker": "UV checker", "lora_reward": "LoRA reward", "nabla_db": "Nabla DB", "mean_curvature": "Curvature",
+    "uv_checker": "UV checker", "lora_reward": "LoRA reward", "nabla_db": "Nabla DB", "dso": "DSO", "mean_curvature": "Curvature",
     "opengl": "OpenGL", "opencv": "OpenCV", "opencv_inverse": "OpenCV, inverse", "opencv_z_up": "OpenCV, z up",
 }  # fmt: skip
 STATES = {
@@ -23,6 +23,11 @@ STATES = {
 def named(name: str) -> str:
     """A channel, environment or reward as people say it: "base_color" is "Base color"."""
     return NAMES.get(name, name.replace("_", " ").capitalize())
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 pick", "2,300 picks"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def duration(seconds: float) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Points = Sequence[tuple[int, float]]
 QUIET = GAUGES[1:]
 """Lines that are hidden until they are asked for."""
+INSTEAD = ("accuracy", "loss")
+"""Those of them that are shown where there is no score: a run that learns from picks follows these."""
 NOTHING = "Nothing yet. During a run, a line for each reward grows here: how well the texture does, iteration by iteration. "
 NOTHING_MORE = "When you move a weight meanwhile, a mark shows where."
 MOST_POINTS, DASH = 600, 0.2
@@ -96,7 +98,9 @@ class _Plot:
         self._seen: tuple[Any, ...] = ()
         self._lines: dict[str, int | str] = {}
         self._colours: dict[str, Colour] = {}
-        self._off: set[str] = set(QUIET)
+        self._off: set[str] = set()
+        self._switched: dict[str, bool] = {}
+        """What was asked for: lines that shall be shown, or not."""
         self._frame: tuple[float, float] | None = None
         self._marks: list[tuple[int, str]] = []
         self._pointed: tuple[int, str] | None = None
@@ -206,6 +210,8 @@ class _Plot:
             dpg.delete_item(line)
         dpg.delete_item("curves.legend", children_only=True)
         self._lines, self._frame = {}, None
+        quiet = set(QUIET) - (set() if SCORE in names else {*INSTEAD})
+        self._off = {name for name in names if not self._switched.get(name, name not in quiet)}
         px = self._app.theme.px
         colours = iter(CURVES * (1 + len(names) // len(CURVES)))
         with dpg.table(tag="curves.legend.rows", parent="curves.legend", header_row=False, policy=dpg.mvTable_SizingFixedFit):
@@ -240,6 +246,7 @@ class _Plot:
         return size[0] if size else 0.0
 
     def _switch(self, _: Any, on: bool, name: str) -> None:
+        self._switched[name] = on
         self._off.symmetric_difference_update({name})
         self._frame = None
 

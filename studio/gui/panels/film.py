@@ -12,7 +12,7 @@ import numpy as np
 from studio.gui.panels import Panel
 from studio.gui.panels._pictures import Shelf
 from studio.gui.panels._room import measurable, sentences
-from studio.gui.panels._words import fitted, named, number
+from studio.gui.panels._words import counted, fitted, named, number
 from studio.gui.theme import BONE, CHARCOAL, FIELD, FIELD_ACTIVE, GRID, VERDIGRIS, VERDIGRIS_DIM, Colour
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class _Strip:
         if dpg.is_item_shown("film.full") and dpg.is_item_hovered("film.strip"):
             place = dpg.get_x_scroll("film.strip") - steps * (self._side + self._app.theme.px(2 * BORDER + GRID))
             dpg.set_x_scroll("film.strip", min(max(0.0, place), dpg.get_x_scroll_max("film.strip")))
+            self._follow_frames = 0
 
     def _clicked(self, _sender: Any, _data: Any, id: int) -> None:
         self._chosen = id
@@ -133,7 +134,7 @@ class _Strip:
             self._chosen = None
         dpg.configure_item("film.empty", show=not now)
         dpg.configure_item("film.full", show=bool(now))
-        at_end = dpg.get_x_scroll("film.strip") >= dpg.get_x_scroll_max("film.strip") - 1
+        at_end = self._follow_frames > 0 or dpg.get_x_scroll("film.strip") >= dpg.get_x_scroll_max("film.strip") - 1
         for id in [i for i in self._moments if i not in now]:
             dpg.delete_item(f"film.moment.{id}")
             self._shelf.drop(self._textures.pop(id))
@@ -145,7 +146,7 @@ class _Strip:
             dpg.bind_item_theme(f"film.frame.{id}", self._themes[kind])
         self._moments = now
         kept = sum(m.kept for m in film)
-        said = f"{len(film)} moment{'s' * (len(film) != 1)}" + (f", {kept} kept" if kept else "")
+        said = counted(len(film), "moment") + (f", {kept} kept" if kept else "")
         room = dpg.get_item_rect_size("film.strip")[0] - self._app.theme.px(HEAD if self._chosen is None else HEAD + BUTTONS)
         dpg.set_value("film.count", fitted(said, room, lambda text: (dpg.get_text_size(text) or [0])[0]))
         dpg.configure_item("film.keep", show=self._chosen is not None)

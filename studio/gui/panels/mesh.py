@@ -15,7 +15,7 @@ from studio.gui.panels import Panel
 from studio.gui.panels._pictures import Shelf
 from studio.gui.panels._room import close, measurable, room
 from studio.gui.panels._thumbnails import picture, samples
-from studio.gui.panels._words import fitted, named
+from studio.gui.panels._words import counted, fitted, named
 from studio.gui.theme import FIELD, FIELD_ACTIVE, GRID, VERDIGRIS
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Mesh(Panel):
 def facts(mesh: Model) -> str:
     """A mesh in one line of numbers."""
     triangles, sets = len(mesh.faces), len(mesh.sets)
-    return f"{triangles:,} triangle{'s' * (triangles != 1)} · {sets} material{'s' * (sets != 1)}"
+    return f"{counted(triangles, 'triangle')} · {counted(sets, 'material')}"
 
 
 def notices(mesh: Model, health: list[tuple[str, str, bool]]) -> list[str]:

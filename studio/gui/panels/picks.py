@@ -13,6 +13,7 @@ from studio.gui.commands import command
 from studio.gui.form import editable
 from studio.gui.panels import Panel
 from studio.gui.panels._room import close, measurable
+from studio.gui.panels._words import counted
 from studio.gui.theme import GRID
 from studio.preferences import FEWEST, FEWEST_FOR_TASTE
 
@@ -54,7 +55,7 @@ def told(session: Session) -> str:
     n = session.picked or 0
     if not n:
         return "No picks yet."
-    made = f"{n} pick{'s' * (n != 1)}" + ("" if session.where_picks_lie is not None else ", of all meshes")
+    made = counted(n, "pick") + ("" if session.where_picks_lie is not None else ", of all meshes")
     if n < FEWEST:
         return f"{made}. {FEWEST - n} more, and the generator can learn from them."
     return f"{made}. " + ("More make it surer." if n < PLENTY else "That is plenty.")
@@ -66,7 +67,7 @@ def learned(session: Session) -> tuple[str, float | None]:
     if not found or session.active:
         return "", None
     accuracy = found["accuracy"][-1][1] if found["accuracy"] else None
-    said = f"Learned from {found['pairs']} picks."
+    said = f"Learned from {counted(found['pairs'], 'pick')}."
     if accuracy is not None:
         said += f" It agrees with {accuracy:.0%} of the {found['held_out_pairs']} that were held out."
     if found.get("stopped"):
@@ -118,6 +119,7 @@ class _Picks:
         tip = "How many of your picks a taste predicts that it was not fitted to; by tossing a coin it would be half of them."
         with dpg.group(tag="picks.taste", show=False):
             dpg.add_progress_bar(tag="picks.accuracy", width=-1, height=px(BAR))
+            dpg.bind_item_theme("picks.accuracy", theme.worded)
         theme.tip("picks.taste", tip)
         theme.note("", tag="picks.said")
         theme.note("", tag="picks.doubt", warning=True)
@@ -177,7 +179,9 @@ class _Picks:
         for name in ("undo", "export", "import"):
             dpg.configure_item(f"picks.{name}.button", enabled=command(f"picks.{name}").enabled(self._app))
         dpg.configure_item(
-            "picks.learn", label=f"Learn from {n} picks" if n else "Learn", enabled=command("picks.learn").enabled(self._app)
+            "picks.learn",
+            label=f"Learn from {counted(n, 'pick')}" if n else "Learn",
+            enabled=command("picks.learn").enabled(self._app),
         )
         said, _ = learned(session)
         if session.active and session.curves.get("accuracy"):

@@ -34,7 +34,7 @@ SHOWN = ("atlas_px", "iterations", "fine_iterations", "batch_px", "size_px", "le
 """The settings that are offered."""
 OWN = "pictures"
 LIGHTS = {
-    OWN: ("What the pictures say", "The light named in capture.json; learned where nothing is named."),
+    OWN: ("From the pictures", "The light named in capture.json; learned where nothing is named."),
     LEARN: ("Learned", "The light is found along with the materials, up to its brightness."),
 }
 ABOUT = {

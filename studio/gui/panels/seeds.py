@@ -94,7 +94,7 @@ class _Seeds:
         """Follow the last run's report."""
         session = self._app.session
         if not dpg.is_item_shown(self._parent) and told(session.report)[0]:
-            dpg.show_item(self._parent)
+            self._app.summon_tab("seeds")
         if self._seen and not dpg.is_item_visible(self._parent):
             return
         wide = (dpg.get_item_width("zone.right") or 0) - self._app.theme.px(36)

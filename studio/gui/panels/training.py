@@ -107,6 +107,7 @@ class _Training:
             theme.note(f"{DOT.strip()} answers during a run", tag="trainer.live")
             with dpg.group(tag="trainer.drift.row", show=False), theme.row("Drift", DRIFT, width=LABEL_PX):
                 dpg.add_progress_bar(tag="trainer.drift", width=-1)
+                dpg.bind_item_theme("trainer.drift", self._app.theme.worded)
                 theme.tip("trainer.drift", DRIFT)
             dpg.add_spacer(height=0)
             theme.head("Run")
