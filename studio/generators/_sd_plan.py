@@ -43,7 +43,7 @@ FLEETING = 22_000
 """The same of a pass without a graph."""
 DECODER_BYTES, DECODER_AGAIN_BYTES = 2.1e9, 0.9e9
 """What the decoder takes for a picture of 512² and its way back, in half precision; and where its blocks are recomputed."""
-WEIGHTS_BYTES, HELD_BYTES = 2.61e9, 1.15e9
+WEIGHTS_BYTES, HELD_BYTES = 2.61e9, 1.34e9
 """Of network, ControlNet and autoencoder, in half precision; and of bake, texture and rewards, at 1024² texels."""
 
 
@@ -64,7 +64,7 @@ class Pace:
     """All geometric rewards and a critic, per view, and bake and back."""
 
 
-PACE = Pace(launch_s=0.0673, forward_s=0.00601, back_s=0.00726, fuse_s=0.000582, decode_s=0.0848, score_s=0.0312)
+PACE = Pace(launch_s=0.0923, forward_s=0.00623, back_s=0.00845, fuse_s=0.000587, decode_s=0.0626, score_s=0.0321)
 
 
 @dataclass(frozen=True)

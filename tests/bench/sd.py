@@ -14,13 +14,14 @@ Exit code 1 on a card where the studio's iteration (K = 1) needs more than 1.7 s
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -64,9 +65,11 @@ class Ours:
         self.on(args.views)
 
     def on(self, views: int) -> None:
-        """Begin anew with so many views, of the size that the painter has now."""
+        """Begin anew with so many views, of the size that the painter has now, once the memory of the last is free."""
         from tests.bench import sd_stand
 
+        self._iterations, self.objective = iter(()), cast(Any, None)
+        gc.collect()
         self.objective = sd_stand.objective_of(self._args, self.painter, self._device, self._judge, views=views, live=self.live)
         for name, phase in (("score", "rewards"), ("baked", "bake"), ("pictures_gradient", "bake back")):
             self._meter.watch(self.objective, name, phase)

@@ -22,7 +22,7 @@ class Measured(Protocol):
 
 
 def fitted(rows: Sequence[Measured]) -> tuple[plan.Pace, float]:
-    """(seconds, bytes that stay) of rows of one size of views that were timed phase by phase."""
+    """(seconds, bytes that stay) of rows of one size of views that were timed phase by phase; the most, so that plans fit."""
     rows = sorted((r for r in rows if r.phases and not r.setting["recompute"]), key=lambda r: r.setting["passes"][1])
     first, last = rows[0], rows[-1]
     views, steps, samples = last.setting["views"], last.setting["steps"], 2 * last.setting["views"]
@@ -39,7 +39,7 @@ def fitted(rows: Sequence[Measured]) -> tuple[plan.Pace, float]:
         decode_s=mean("decoder", "decoder with a graph", "decoder and fusing back") / views,
         score_s=mean("rewards", "bake", "bake back") / views,
     )
-    return pace, median(r.gib * 2**30 - fleeting_bytes(r.setting) for r in rows)
+    return pace, max(r.gib * 2**30 - fleeting_bytes(r.setting) for r in rows)
 
 
 def told(pace: plan.Pace) -> str:
