@@ -18,6 +18,7 @@ from studio.generators import Painter, Scene, Words, _fuse, _lora, _noise, _soli
 from studio.generators._network import MASK, PATCH, Denoiser
 from studio.generators._recorded import Recorded
 from studio.generators._schedule import alpha_bar, ddim, soft_clamp, trailing
+from studio.generators._sketch import PLAIN
 from studio.words import Vocabulary, asked, told
 
 if TYPE_CHECKING:
@@ -54,11 +55,7 @@ class MultiView(Painter):
         self.views_meet_inside = not fused
         self._eta, self._times = eta, trailing(steps)
         self._kept: tuple[Tensor | None, Any] = (None, None)
-        self._through = Recorded(
-            lambda x, geometry, t, text, *fields, views: network(
-                x, geometry, t, text, views=views, fields=next(iter(fields), None)
-            )[0]
-        )
+        self._through = Recorded(self._guessed)
         self.adapters = _lora.Adapters(network.unet, tokens=(size.tokens, size.text_channels))
 
     @property
@@ -143,8 +140,19 @@ class MultiView(Painter):
         x, frame = self._parted(x)
         fields = [self._seen(frame.detach(), scene, views)] if self.network.size.mixed else []
         x, geometry, *fields = (a.repeat(sides, 1, 1, 1) for a in (x, geometry, *fields))
-        x0 = self._through(x, geometry, t, text, *fields, views=1 if self.fused else count, under=self.adapters.taking_part)
+        x0 = self._through(x, geometry, t, text, *fields, count=count, under=self.adapters.taking_part)
         return x0.unflatten(0, (sides, count)).transpose(0, 1)
+
+    def _guessed(self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *fields: Tensor, count: int) -> Tensor:
+        """x0 of `count` views for every text, all drawn towards the sketch of the first text: guidance does not exaggerate it."""
+        views = 1 if self.fused else count
+        x0, shares = self.network(x, geometry, t, text, views=views, fields=next(iter(fields), None))
+        if not self.network.size.sketched or shares is None:
+            return x0
+        drawn, weight = self.network.sketch(x0[:count], shares[:count], text[:1], t[:1])
+        drawn, weight = (v.repeat(len(x0) // count, 1, 1, 1) for v in (drawn, weight))
+        plain, rest = x0.split([PLAIN, x0.shape[1] - PLAIN], 1)
+        return torch.cat([torch.lerp(plain, drawn, weight), rest], 1)
 
     def guess(self, x: Tensor, prediction: Tensor, i: int, scene: Scene) -> Tensor:
         x0 = prediction[:, 0] if prediction.shape[1] == 1 else torch.lerp(prediction[:, 1], prediction[:, 0], scene.guidance)

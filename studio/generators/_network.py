@@ -17,13 +17,12 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from studio.generators._schedule import SHIFT
+from studio.generators._sketch import INKS, Sketch
 from studio.generators._solid import FIELDS
 from studio.words import TOKENS
 
 PATCH = 8
 """Pixels per token and axis, of patches and latents alike."""
-INKS = 3
-"""Inks of a material; those beyond the first lie on it with a share at every point."""
 MASK = 6
 """Where geometry holds the mask: after position and normal; curvature and openness follow."""
 
@@ -60,6 +59,8 @@ class Size:
     """Guidance scale that its weights hold already, by distillation."""
     mixed: int = 0
     """Mixtures of the solid fields of a seed's frame (`_solid`) that its head sees; 0 where there is no frame."""
+    sketched: bool = False
+    """Early guesses are drawn towards a sketch (`_sketch`) of the inks that the text names."""
 
 
 class TextEncoder(nn.Module):
@@ -214,6 +215,8 @@ class Denoiser(nn.Module):
             self.head = Head(size)
         if size.mixed:
             self.unit = nn.Linear(size.text_channels, 1)
+        if size.sketched:
+            self.sketch = Sketch(size.text_channels)
 
     def forward(
         self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *, views: int, fields: Tensor | None = None
