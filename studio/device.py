@@ -7,7 +7,8 @@ import ctypes
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from studio.errors import DeviceError
 
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
 HEAPS = 2
 M_ARENA_MAX = -8
 """glibc's number for that option, from malloc.h."""
+
+
+def constant(values: tuple[Any, ...], like: torch.Tensor) -> torch.Tensor:
+    """These numbers on the device and in the precision of `like`; kept, since every new one would make a card be waited for."""
+    return _constant(values, like.device, like.dtype)
+
+
+@lru_cache(maxsize=64)
+def _constant(values: tuple[Any, ...], where: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    import torch
+
+    return torch.tensor(values, device=where, dtype=dtype)
 
 
 def device(name: str) -> torch.device:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from torch import Tensor
-
 STEPS = 20
 FLOOR = 1e-8
 
@@ -17,11 +15,11 @@ class Norms:
     def __init__(self) -> None:
         self._seen: dict[str, list[float]] = {}
 
-    def of(self, name: str, gradient: Tensor) -> float:
-        """The mean norm of the gradients called `name`, this one among them while it counts."""
+    def of(self, name: str, norm: float) -> float:
+        """The mean of the norms called `name`, this one among them while it counts."""
         seen = self._seen.setdefault(name, [])
         if len(seen) < STEPS:
-            seen.append(float(gradient.norm()))
+            seen.append(norm)
         return max(sum(seen) / len(seen), FLOOR)
 
     def state(self) -> dict[str, list[float]]:

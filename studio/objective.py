@@ -214,19 +214,23 @@ class Objective:
             wanted = {t.name for t in self.terms if live.weights.get(t.name) or live.heat == t.name}
             for name, value, gradient in measured(self._working(), self.looks(leaf, step=step, look=look), differentiate=wanted):
                 weight = live.weights.get(name, 0.0)
-                if not (torch.isfinite(value) and (gradient is None or torch.isfinite(gradient).all())):
+                felt = None if gradient is None else self.region.scaled(name, gradient)
+                sizes = [] if gradient is None or felt is None else [gradient.norm(), felt.norm()]
+                found, norm, size = [*torch.stack([value, *sizes]).tolist(), 0.0, 0.0][:3]  # a card is waited for once
+                if not (math.isfinite(found) and math.isfinite(norm)):
                     self._broken.add(name)
-                    said.append(f"The reward '{name}' became {float(value):g} and was switched off.")
+                    said.append(f"The reward '{name}' became {found:g} and was switched off.")
                     continue
-                raw[name] = float(value)
-                if gradient is not None and live.watched:
-                    heat[name] = self.region.scaled(name, gradient).norm(dim=1, keepdim=True)
-                if weight and gradient is not None:
-                    norm = self._norms.of(name, gradient) if normalised else 1.0
-                    pull = self.region.scaled(name, weight * gradient / norm)
-                    push += pull
-                    parts[name] = float(pull.norm())
-                    total += weight * raw[name]
+                raw[name] = found
+                if felt is None:
+                    continue
+                if live.watched:
+                    heat[name] = felt.norm(dim=1, keepdim=True)
+                if weight:
+                    factor = weight / (self._norms.of(name, norm) if normalised else 1.0)
+                    push += factor * felt
+                    parts[name] = abs(factor) * size
+                    total += weight * found
         if self._broken and any(live.weights.values()) and not any(live.weights.get(n) for n in raw):
             remedy = "Choose another reward or give it other settings, then start again."
             raise StudioError(" ".join([*said, "No reward is left to learn from."]), remedy)

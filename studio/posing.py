@@ -64,7 +64,7 @@ class Posing:
         _, gradient = self._coverage.gradient(self._angles)
         gradient /= self._unit
         if self._pull.any():  # else no reward has a weight now
-            gradient += self._pull / self._norms.of("push", self._pull)
+            gradient += self._pull / self._norms.of("push", float(self._pull.norm()))
         self._angles.grad = -gradient
         self._adam.param_groups[0]["lr"] = RATE_DEG / (1 + self._steps / HALVED_AFTER)
         self._adam.step()

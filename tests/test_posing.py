@@ -151,9 +151,9 @@ def test_places_of_another_number_of_cameras_are_not_taken_over(surface: tuple[A
 def test_norms_are_a_running_mean_that_is_frozen() -> None:
     norms = Norms()
     for i in range(STEPS):
-        assert norms.of("a", torch.tensor([float(i)])) == pytest.approx(max(i / 2, 1e-8))
-    assert norms.of("a", torch.tensor([1e6])) == pytest.approx((STEPS - 1) / 2)
-    assert norms.of("b", torch.zeros(2)) == 1e-8
+        assert norms.of("a", float(i)) == pytest.approx(max(i / 2, 1e-8))
+    assert norms.of("a", 1e6) == pytest.approx((STEPS - 1) / 2)
+    assert norms.of("b", 0.0) == 1e-8
     again = Norms()
     again.restore(norms.state())
-    assert again.of("a", torch.tensor([1e6])) == pytest.approx((STEPS - 1) / 2)
+    assert again.of("a", 1e6) == pytest.approx((STEPS - 1) / 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from studio.device import constant
 from studio.texture import linear_from_srgb
 
 _LMS_LINEAR = (
@@ -30,5 +31,5 @@ def oklab(rgb: Tensor) -> Tensor:
 
 def _mixed(matrix: tuple[tuple[float, float, float], ...], x: Tensor) -> Tensor:
     """matrix [3, 3] · x [3, n], as sums: several times faster on a CPU than a product of such shapes."""
-    a, b, c = x.new_tensor(matrix).unbind(1)
+    a, b, c = constant(matrix, x).unbind(1)
     return a[:, None] * x[0] + b[:, None] * x[1] + c[:, None] * x[2]

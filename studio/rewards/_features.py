@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from studio.device import constant
 from studio.errors import StudioError
 from studio.rewards import Look
 from studio.rewards._patches import LUMA, length, patches
@@ -48,7 +49,7 @@ class Features(nn.Module):
         """The score of a look, a scalar."""
         colours = self.patches.colours(look.base_color)
         weight = self.weight.to(colours.dtype)
-        edge = length(self.patches.slope(colours @ colours.new_tensor(LUMA))) * self.patches.radius
+        edge = length(self.patches.slope(colours @ constant(LUMA, colours))) * self.patches.radius
         low, high = _quantiles(edge, weight)
         edge = edge.clamp(low, high)
         off = edge - (edge * weight).sum()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -35,20 +36,25 @@ def glances(pictures: Tensor, *, px: int, step: int | None, first: int = 0) -> T
 
     What is drawn for a picture depends on the step (None: always the same) and on its number among all views, from `first` on.
     """
-    g = torch.Generator()
-    numbers, noise = [], []
-    for view in range(first, first + len(pictures)):
-        g.manual_seed(1_000_003 * (0 if step is None else step + 1) + view)
-        numbers.append(torch.rand(GLANCES, DRAWN, generator=g))
-        noise.append(torch.randn(GLANCES, 3, px, px, generator=g))
-    drawn = torch.cat(numbers).to(pictures)[..., None, None, None]
+    drawn, noise = _drawn(-1 if step is None else step, first, len(pictures), px, pictures.device, pictures.dtype)
     size, right, down, turn, mirror, soft, stops, loud, *tint = drawn.unbind(1)
     seen = _cropped(pictures.repeat_interleave(GLANCES, 0), px, *(x.flatten() for x in (size, right, down, turn, mirror)))
-    bell = seen.new_tensor([0.25, 0.5, 0.25])
-    blurred = F.conv2d(F.pad(seen, (1, 1, 1, 1), mode="replicate"), (bell[:, None] * bell).expand(3, 1, 3, 3), groups=3)
+    blurred = F.avg_pool2d(F.avg_pool2d(F.pad(seen, (1, 1, 1, 1), mode="replicate"), 2, 1), 2, 1)  # binomial
     seen = torch.lerp(seen, blurred, SOFT * soft)
     gain = 1 + TINT * (2 * torch.cat(tint[:3], 1) - 1)
-    return seen * gain * torch.exp2(STOPS * (2 * stops - 1)) + NOISE * loud * torch.cat(noise).to(seen)
+    return seen * gain * torch.exp2(STOPS * (2 * stops - 1)) + NOISE * loud * noise
+
+
+@lru_cache(maxsize=8)
+def _drawn(step: int, first: int, count: int, px: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """What is drawn for `count` pictures: numbers [GLANCES · count, DRAWN, 1, 1, 1] and noise. Kept, for the next who looks."""
+    g = torch.Generator()
+    numbers, noise = [], []
+    for view in range(first, first + count):
+        g.manual_seed(1_000_003 * (step + 1) + view)
+        numbers.append(torch.rand(GLANCES, DRAWN, generator=g))
+        noise.append(torch.randn(GLANCES, 3, px, px, generator=g))
+    return torch.cat(numbers).to(device, dtype)[..., None, None, None], torch.cat(noise).to(device, dtype)
 
 
 def _cropped(pictures: Tensor, px: int, size: Tensor, right: Tensor, down: Tensor, turn: Tensor, mirror: Tensor) -> Tensor:

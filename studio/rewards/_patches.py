@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from studio.device import constant
 from studio.rewards._texels import area, valid
 from studio.sparse import SparseMap, rows_of
 from studio.store import recalled
@@ -76,7 +77,7 @@ class Patches:
 
     def grey(self, base_color: Tensor) -> Tensor:
         """[S, 3, T, T] → the cells' luma [M]."""
-        luma = torch.einsum("schw,c->shw", base_color, base_color.new_tensor(LUMA))
+        luma = torch.einsum("schw,c->shw", base_color, constant(LUMA, base_color))
         return self.pool(luma.reshape(-1, 1))[:, 0]
 
     def fields(self, values: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from studio.device import constant
 from studio.errors import StudioError
 
 DATA = Path(__file__).parent / "data" / "normal" / "weights.safetensors"
@@ -47,7 +48,7 @@ class Mix(nn.Module):
 def light(pictures: Tensor, normals: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     """The slope of log-brightness over the normal, spread over each picture [N, 3, h, w], and what it leaves of the brightness
     [N, 1, h, w]. Arguments as `Estimator.forward`."""
-    brightness = (pictures * pictures.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1).clamp(min=0)
+    brightness = (pictures * constant(LUMA, pictures).view(1, 3, 1, 1)).sum(1).clamp(min=0)
     value = torch.log(brightness + DARK).flatten(1)[..., None]
     at = (torch.cat([normals, torch.ones_like(inside)], 1) * inside).flatten(2)
     share = at / inside.sum((1, 2, 3)).clamp(min=1).view(-1, 1, 1)

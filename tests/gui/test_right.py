@@ -162,18 +162,18 @@ def test_lines_stand_in_a_fixed_order() -> None:
 
 def test_thinning_keeps_the_ends() -> None:
     points = [(i, float(i)) for i in range(1, 2001)]
-    x, y = curves.thinned(points)
-    assert x == y and x[0] == 1 and x[-1] == 2000 and len(x) <= curves.MOST_POINTS + 1
-    assert curves.thinned([(3, 0.5)]) == ([3.0, 3.0 + curves.DASH], [0.5, 0.5])
+    x, y = _axes.thinned(points)
+    assert x == y and x[0] == 1 and x[-1] == 2000 and len(x) <= _axes.MOST_POINTS + 1
+    assert _axes.thinned([(3, 0.5)]) == ([3.0, 3.0 + curves.DASH], [0.5, 0.5])
 
 
 def test_the_axis_stays_until_it_no_longer_fits() -> None:
-    first = curves.framed((0.2, 0.6), None)
+    first = _axes.framed((0.2, 0.6), None)
     assert first[0] < 0.2 and first[1] > 0.6
-    assert curves.framed((0.25, 0.62), first) == first
-    assert curves.framed((0.2, 0.9), first)[1] > 0.9  # a value has left it
-    assert curves.framed((0.4, 0.45), first) != first  # far too wide
-    low, high = curves.framed((0.5, 0.5), None)
+    assert _axes.framed((0.25, 0.62), first) == first
+    assert _axes.framed((0.2, 0.9), first)[1] > 0.9  # a value has left it
+    assert _axes.framed((0.4, 0.45), first) != first  # far too wide
+    low, high = _axes.framed((0.5, 0.5), None)
     assert high - low > 0.01
 
 

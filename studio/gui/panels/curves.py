@@ -13,6 +13,7 @@ import dearpygui.dearpygui as dpg
 from studio.errors import OutputError
 from studio.gui.dialogs.browser import Wish
 from studio.gui.panels import Panel
+from studio.gui.panels._axes import framed, thinned
 from studio.gui.panels._gauges import GAUGES, SCORE, about, rewarding
 from studio.gui.panels._room import measurable, sentences
 from studio.gui.panels._words import fitted, named, number, ticks
@@ -28,8 +29,6 @@ INSTEAD = ("accuracy", "loss")
 """Those of them that are shown where there is no score: a run that learns from picks follows these."""
 NOTHING = "Nothing yet. During a run, a line for each reward grows here: how well the texture does, iteration by iteration. "
 NOTHING_MORE = "When you move a weight meanwhile, a mark shows where."
-MOST_POINTS, DASH = 600, 0.2
-"""More points would not show on the screen; how many iterations long a dash is."""
 LEGEND, SWITCH, NAME, NARROWEST = 136, 22, 68, 120
 """The widths of the legend, of its switches and its names; where the plot would be narrower than the last, there is no legend."""
 NEAR, LEAST, LABEL, HEAD = 6, 10, 16, 44
@@ -55,27 +54,6 @@ def ordered(names: Sequence[str]) -> list[str]:
     rewards = rewarding(names)
     prompts = sorted(set(names) - {SCORE, *rewards, *GAUGES})
     return [n for n in (SCORE, *rewards, *prompts, *GAUGES) if n in names]
-
-
-def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> tuple[list[float], list[float]]:
-    """x and y of at most about `most` points; the last one always stays. One point alone becomes a short dash, to be seen."""
-    stride = max(1, -(-len(points) // most))
-    kept = [*points[:-1:stride], *points[-1:]]
-    if len(kept) == 1:
-        kept.append((kept[0][0] + DASH, kept[0][1]))
-    return [float(x) for x, _ in kept], [float(y) for _, y in kept]
-
-
-def framed(lows_highs: tuple[float, float], present: tuple[float, float] | None) -> tuple[float, float]:
-    """The y axis for values from low to high, given the present one: it stays until a value leaves it or it is twice too wide."""
-    low, high = lows_highs
-    span = max(high - low, 0.02, 1e-3 * max(abs(low), abs(high)))
-    low, high = min(low, (low + high - span) / 2), max(high, (low + high + span) / 2)
-    if present is not None:
-        bottom, top = present
-        if bottom <= low and high <= top and top - bottom <= 2.4 * span:
-            return present
-    return low - 0.12 * span, high + 0.18 * span
 
 
 def write_csv(path: Path, curves: Mapping[str, Points], markers: Sequence[tuple[int, str]]) -> None:
