@@ -35,6 +35,8 @@ HAND = "hand"
 """A person's own picks."""
 FEWEST, FEWEST_FOR_TASTE = 4, 8
 """Picks below which no generator, and no taste, can learn anything."""
+DOUBTFUL = 0.65
+"""A taste that agrees with fewer of the picks that it was not fitted to is hardly one."""
 LARGEST_BYTES, LARGEST_LOG_BYTES = 256 << 20, 64 << 20
 _KEY = re.compile(r"[0-9a-f]{64}")
 

@@ -11,13 +11,11 @@ from torch import Tensor
 
 from studio.critics import Eye
 from studio.errors import StudioError
-from studio.preferences import FEWEST_FOR_TASTE, HAND, Pick, Picks, all_homes
+from studio.preferences import DOUBTFUL, FEWEST_FOR_TASTE, HAND, Pick, Picks, all_homes
 
 FOLDS = 5
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """How much a pick has to say to move the weights: the one that predicts left-out picks best is taken."""
-DOUBTFUL = 0.65
-"""A taste that agrees with fewer picks that it was not fitted to is hardly one."""
 STEPS = 30
 
 

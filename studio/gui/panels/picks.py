@@ -14,7 +14,7 @@ from studio.gui.form import editable
 from studio.gui.panels import Panel
 from studio.gui.panels._room import close, measurable
 from studio.gui.theme import GRID
-from studio.preferences import FEWEST, FEWEST_FOR_TASTE
+from studio.preferences import DOUBTFUL, FEWEST, FEWEST_FOR_TASTE
 
 if TYPE_CHECKING:
     from studio.gui.app import App
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 REWARD = "personal"
 WEIGHT = 2.0
 """The slider's range to either side; larger weights can be typed."""
-DOUBTFUL = 0.65
-"""A taste that predicts fewer picks is hardly one."""
 PLENTY = 32
 """So many picks tell most tastes."""
 TALL, BAR = 36, 18
