@@ -18,7 +18,7 @@ from studio.run import run
 from studio.trainers import _tilt, nabla_db
 from studio.trainers._pass import Pass
 from studio.trainers._transitions import Aim, Transition, descended, gathered, spreads
-from tests.meshes import uv_sphere
+from tests.runs import BALL, QUICK
 from tests.test_replay import SEED, objective, painter_of, surface
 from tests.trainers import ring
 
@@ -192,8 +192,6 @@ def test_trust_pulls_towards_what_the_network_said_before() -> None:
 
 # -- runs ---------------------------------------------------------------------------------------------------------------------
 
-MESH = uv_sphere(24, 12)
-
 
 @pytest.fixture(autouse=True)
 def few_untrained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,14 +200,10 @@ def few_untrained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 SMALL = {
+    **QUICK,
     "prompt": "red",
     "iterations": 3,
     "judge_every": 0,
-    "atlas_px": 256,
-    "views": 2,
-    "max_views": 2,
-    "device": "cpu",
-    "renderer": "embree",
     "generator": {"name": "tiny", "steps": 4},
     "trainer": {"name": "nabla_db", "updates": 1, "rate": 0.01},
     "rewards": {"palette": 1.0},
@@ -219,7 +213,7 @@ SMALL = {
 def ran(**changes: Any) -> tuple[list[Progress], Any, list[dict[str, Any]]]:
     """(the iterations, the result, their checkpoints)"""
     seen, checkpoints = [], []
-    for p in run(parse(changes, base=parse(SMALL)), MESH):
+    for p in run(parse(changes, base=parse(SMALL)), BALL):
         if p.checkpoint is not None:
             seen.append(p)
             checkpoints.append(p.checkpoint())
@@ -232,10 +226,10 @@ def test_a_run_continues_to_the_same_numbers_and_can_be_left_at_every_yield() ->
     assert {"palette", "score", "gradient", "loss", "drift", "kl"} <= set(seen[0].metrics)
     assert seen[0].metrics["kl"] > 0 and seen[-1].metrics["drift"] > 0 and seen[0].texture is not None
     assert [p.step for p in seen] == [1, 2, 3] and whole.report["iteration"] == 3
-    steps = run(parse(changes, base=parse(SMALL)), MESH, resume=checkpoint_from(checkpoint_bytes(checkpoints[0])))
+    steps = run(parse(changes, base=parse(SMALL)), BALL, resume=checkpoint_from(checkpoint_bytes(checkpoints[0])))
     rest = [p.metrics for p in steps if p.checkpoint is not None]
     assert rest == [p.metrics for p in seen[1:]]
-    left = run(parse(changes, base=parse(SMALL)), MESH)
+    left = run(parse(changes, base=parse(SMALL)), BALL)
     while next(left).stage != "learning":
         pass
     left.close()

@@ -18,6 +18,7 @@ from studio.progress import Progress
 from studio.run import run
 from studio.trainers._preferring import Errors, Guard, auto_beta, loss
 from tests.meshes import uv_sphere
+from tests.runs import BALL, QUICK
 
 # -- known truths -------------------------------------------------------------------------------------------------------------
 
@@ -52,7 +53,7 @@ def test_dro_leaves_the_worse_alone_once_it_is_far_enough() -> None:
 
 
 def test_a_gain_is_the_picked_order() -> None:
-    assert float(errors(better=0.2)[0].gain) == pytest.approx(0.1) and float(errors(worse=0.4)[0].gain) == pytest.approx(-0.1)
+    assert errors(better=0.2)[0].gain.item() == pytest.approx(0.1) and errors(worse=0.4)[0].gain.item() == pytest.approx(-0.1)
 
 
 def test_beta_scales_with_how_much_pairs_differ() -> None:
@@ -110,17 +111,11 @@ def test_a_guard_keeps_what_was_learned_while_all_was_well() -> None:
 
 # -- runs ---------------------------------------------------------------------------------------------------------------------
 
-MESH = uv_sphere(24, 12)
 SMALL = {
+    **QUICK,
     "prompt": "red",
     "iterations": 4,
     "judge_every": 0,
-    "atlas_px": 256,
-    "views": 2,
-    "max_views": 2,
-    "device": "cpu",
-    "renderer": "embree",
-    "generator": {"name": "tiny", "steps": 2},
     "trainer": {"name": "preference", "look_every": 2, "gap": 0.0, "samples": 20, "score": "colour_blind_contrast", "rate": 0.01},
     "rewards": {"palette": 1.0},
 }
@@ -130,7 +125,7 @@ def ran(folder: Path, **changes: Any) -> tuple[list[Progress], list[dict[str, An
     """(all that was told, the checkpoints)"""
     base = parse({"trainer": {"picks": str(folder)}}, base=parse(SMALL))
     seen, checkpoints = [], []
-    for p in run(parse(changes, base=base), MESH):
+    for p in run(parse(changes, base=base), BALL):
         seen.append(p)
         checkpoints += [p.checkpoint()] if p.checkpoint is not None else []
     return seen, checkpoints
@@ -155,7 +150,7 @@ def test_a_score_prefers_the_picks_are_kept_and_a_run_continues_to_the_same_numb
     assert len(picks.samples) == 20 and len(picks.by("colour_blind_contrast")) == 5 and picks.damaged == 0
 
     config = parse({"trainer": {"picks": str(tmp_path / "picks"), "ema": 0.5}}, base=parse(SMALL))
-    rest = list(run(config, MESH, resume=checkpoint_from(checkpoint_bytes(checkpoints[1]))))
+    rest = list(run(config, BALL, resume=checkpoint_from(checkpoint_bytes(checkpoints[1]))))
     assert learned(rest) == learned(seen)[2:]
     assert not [p for p in rest if p.stage == "gathering"], "what was painted and scored is kept"
     assert rest[-1].result is not None and rest[-1].result.report["preferences"] == told
