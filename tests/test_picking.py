@@ -14,6 +14,7 @@ from studio.session import Session
 from studio.session.pairing import ROOM, Pool, Variation
 from tests.test_session import finished, sessions, sphere, until  # noqa: F401 - fixtures
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
 Make = Callable[..., Session]
 
 

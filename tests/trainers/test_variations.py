@@ -16,6 +16,7 @@ from studio.session.forecast import forecast
 from studio.trainers.variations import Variations
 from tests.runs import BALL, QUICK
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
 SMALL = {**QUICK, "prompt": "red stripes"}
 
 
