@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import struct
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ DOUBTFUL = 0.65
 """A taste that agrees with fewer of the picks that it was not fitted to is hardly one."""
 LARGEST_BYTES, LARGEST_LOG_BYTES = 256 << 20, 64 << 20
 _KEY = re.compile(r"[0-9a-f]{64}")
+_writing = threading.Lock()  # what is added at the end of a file by two threads at once is not kept apart by every system
 
 
 @dataclass(frozen=True)
@@ -189,16 +191,19 @@ class Picks:
         self._make_folder()
         path = self.folder / LOG
         try:
-            with path.open("a+b") as file:
+            with _writing, path.open("a+b") as file:
                 if file.seek(0, os.SEEK_END):
                     file.seek(-1, os.SEEK_END)
                     if file.read(1) != b"\n":  # the machine stopped in the middle of a line
                         file.write(b"\n")
-                file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                file.write(json.dumps(line).encode("ascii") + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             problem = f"'{path}' cannot be written: {error.strerror or error}."
             raise OutputError(problem, "Free some space, or choose another folder.") from error
-        assert self._understood(dict(line)), line
+        understood = self._understood(dict(line))
+        assert understood, line
 
     def _understood(self, line: Any) -> bool:
         """Take one line of the log to heart, if it makes sense."""
@@ -208,7 +213,7 @@ class Picks:
                     return False
                 self.samples[key] = Sample(key, prompt, seed, subject)
             case {"score": str(name), "of": str(key), "value": int() | float() as value}:
-                if key not in self.samples or not math.isfinite(value):
+                if key not in self.samples or not abs(value) <= sys.float_info.max:
                     return False
                 self.scores.setdefault(name, {})[key] = float(value)
             case {"better": str(better), "worse": str(worse), "by": str(by)}:
@@ -273,7 +278,7 @@ def _lines(path: Path) -> Iterator[Any]:
         raise StudioError(
             f"The picks in '{path}' cannot be read: {error.strerror or error}.", "Choose another folder."
         ) from error
-    for line in text.splitlines():
+    for line in filter(str.strip, text.split("\n")):  # prompts may hold other characters that end a line, too
         try:
             yield json.loads(line)
         except (ValueError, RecursionError):
