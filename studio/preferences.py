@@ -108,6 +108,10 @@ class Picks:
         """The picks of a person or a score, in order."""
         return [pick for pick in self.picks if pick.by == whom]
 
+    def yours(self) -> list[Pick]:
+        """The picks by hand; those of all scores where there are none."""
+        return self.by(HAND) or self.picks
+
     def x0(self, key: str) -> Tensor:
         """The clean latents [V, C, h, w] float16 that were painted. Raises StudioError when they are gone or damaged."""
         return self._tensors(key)["x0"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from studio.critics import Eye
 from studio.errors import StudioError
-from studio.preferences import DOUBTFUL, FEWEST_FOR_TASTE, HAND, Pick, Picks, all_homes
+from studio.preferences import DOUBTFUL, FEWEST_FOR_TASTE, Pick, Picks, all_homes
 
 FOLDS = 5
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -29,10 +29,10 @@ def folders(given: str) -> list[Path]:
 
 def enough(places: Sequence[Path]) -> list[tuple[Picks, list[Pick]]]:
     """The picks by hand of each folder, or a score's where there are none. Raises StudioError when they are too few."""
-    found = [(picks, picks.by(HAND) or picks.picks) for picks in map(Picks, places)]
+    found = [(picks, picks.yours()) for picks in map(Picks, places)]
     count = sum(len(those) for _, those in found)
     if count < FEWEST_FOR_TASTE:
-        problem = f"You have made {count} picks; a taste cannot be read from fewer than {FEWEST_FOR_TASTE}."
+        problem = f"You have made {count} pick{'s' * (count != 1)}; a taste cannot be read from fewer than {FEWEST_FOR_TASTE}."
         raise StudioError(problem, "Pick between more pairs, or give the folder of picks that were made elsewhere.")
     return [(picks, those) for picks, those in found if those]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,25 @@ def test_a_score_that_fails_costs_a_sentence_and_what_was_painted_is_kept(tmp_pa
     path.write_text(path.read_text(encoding="utf-8") + "#", encoding="utf-8")
     with pytest.raises(StudioError, match="not confirmed"):
         ran(tmp_path / "picks", trainer=trainer)
+
+
+def test_your_own_picks_count_alone_where_there_are_some(folder: Path, tmp_path: Path) -> None:
+    picks = Picks(shutil.copytree(folder, tmp_path / "both"))
+    best, *others = list(picks.samples)[:5]
+    for other in others:
+        picks.prefer(best, other)
+    seen, _ = ran(tmp_path / "both", iterations=0, trainer={"score": ""})
+    assert seen[-1].result is not None
+    told = seen[-1].result.report["preferences"]
+    assert (told["pairs"], told["held_out_pairs"]) == (4, 0) and len(picks.picks) == 9
+
+
+def test_rewards_with_other_knobs_are_another_score(tmp_path: Path) -> None:
+    for colours in (["#ff0000"], ["#0000ff"], ["#ff0000"]):
+        with pytest.raises(StudioError, match="There is 1 pick to learn from"):
+            ran(tmp_path, trainer={"score": "rewards", "samples": 4}, rewards={"palette": {"colors": colours}})
+    red, blue = Picks(tmp_path).scores.values()
+    assert red.keys() == blue.keys() and all(red[key] != blue[key] for key in red)
 
 
 def test_picks_of_another_mesh_and_too_few_are_refused(folder: Path, tmp_path: Path) -> None:
