@@ -6,7 +6,7 @@ file `<sha256 of its bytes>.safetensors` for each texture. The lines, as JSON:
     {"sample": key, "prompt": …, "seed": …, "subject": {…}}     a texture; `subject` says what was painted by what
     {"score": name, "of": key, "value": …}                      what a score said of it
     {"better": key, "worse": key, "by": "hand"}                 a pick, by a person or a score
-    {"undo": "hand"}                                            the last pick by that one was taken back
+    {"undo": "hand", "better": key, "worse": key}               that pick, or else the last by that one, was taken back
 
 Folders may come from anybody: only JSON and safetensors are read, and every texture must be what its name says.
 """
@@ -143,11 +143,11 @@ class Picks:
         self._say({"better": better, "worse": worse, "by": by})
         return self.picks[-1]
 
-    def undo(self, *, by: str = HAND) -> Pick | None:
-        """Take the last pick by this one back, and say which it was; None when there is none. Raises OutputError."""
-        last = next((pick for pick in reversed(self.picks) if pick.by == by), None)
+    def undo(self, *, by: str = HAND, of: Pick | None = None) -> Pick | None:
+        """Take the last pick by this one back, or `of`, and say which it was; None when there is none. Raises OutputError."""
+        last = next((pick for pick in reversed(self.picks) if pick.by == by and of in (None, pick)), None)
         if last is not None:
-            self._say({"undo": by})
+            self._say({"undo": by, "better": last.better, "worse": last.worse})
         return last
 
     def take_in(self, source: Path) -> int:
@@ -225,7 +225,8 @@ class Picks:
                     return False
                 self.picks.append(Pick(better, worse, by))
             case {"undo": str(by)}:
-                last = max((n for n, pick in enumerate(self.picks) if pick.by == by), default=None)
+                of = Pick(line["better"], line["worse"], by) if {"better", "worse"} <= line.keys() else None
+                last = max((n for n, pick in enumerate(self.picks) if pick.by == by and of in (None, pick)), default=None)
                 if last is None:
                     return False
                 del self.picks[last]

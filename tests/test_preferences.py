@@ -50,6 +50,20 @@ def test_a_pick_is_taken_back_and_scores_keep_theirs(tmp_path: Path) -> None:
         assert one.picks == [first, other] and one.by("hand") == [first]
 
 
+def test_the_pick_that_is_meant_is_taken_back(tmp_path: Path) -> None:
+    """Though others were imported, or made in another window, since."""
+    picks = Picks(tmp_path)
+    a, b, c = added(picks, 3)
+    mine = picks.prefer(a.key, b.key)
+    other = Picks(tmp_path).prefer(c.key, b.key)
+    again = Picks(tmp_path)
+    assert again.undo(of=mine) == mine and again.undo(of=mine) is None
+    assert again.picks == [other] == Picks(tmp_path).picks
+    with (tmp_path / LOG).open("a", encoding="utf-8") as file:
+        file.write('{"undo": "hand"}\n')  # as an earlier version says it
+    assert not Picks(tmp_path).picks and Picks(tmp_path).damaged == 0
+
+
 def test_a_line_that_was_cut_off_costs_itself_alone(tmp_path: Path) -> None:
     picks = Picks(tmp_path)
     a, b = added(picks, 2)

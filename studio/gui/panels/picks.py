@@ -52,10 +52,25 @@ def told(session: Session) -> str:
     n = session.picked or 0
     if not n:
         return "No picks yet."
-    made = f"{n} pick{'s' * (n != 1)}" + ("" if session.where_picks_lie is not None else ", of all meshes")
+    made = _picks(n) + ("" if session.where_picks_lie is not None else ", of all meshes")
     if n < FEWEST:
         return f"{made}. {FEWEST - n} more, and the generator can learn from them."
     return f"{made}. " + ("More make it surer." if n < PLENTY else "That is plenty.")
+
+
+def _picks(n: int) -> str:
+    return f"{n} pick{'s' * (n != 1)}"
+
+
+def tasted(session: Session) -> tuple[str, bool]:
+    """What is to be said of the taste that the picks tell, and whether that is a warning."""
+    if session.taste is not None:
+        accuracy, said = session.taste
+        return said, accuracy < DOUBTFUL
+    if session.no_taste:
+        return session.no_taste, True
+    few = (session.picked or 0) < FEWEST_FOR_TASTE
+    return f"A taste can be read from {FEWEST_FOR_TASTE} picks." if few else "Your taste is being read …", False
 
 
 def learned(session: Session) -> tuple[str, float | None]:
@@ -66,7 +81,8 @@ def learned(session: Session) -> tuple[str, float | None]:
     accuracy = found["accuracy"][-1][1] if found["accuracy"] else None
     said = f"Learned from {found['pairs']} picks."
     if accuracy is not None:
-        said += f" It agrees with {accuracy:.0%} of the {found['held_out_pairs']} that were held out."
+        held = found["held_out_pairs"]
+        said += f" It agrees with {accuracy:.0%} of the {held} that {'was' if held == 1 else 'were'} held out."
     if found.get("stopped"):
         said += f" {found['stopped']}"
     kept = (session.report.get("diversity") or {}).get("kept")
@@ -175,7 +191,7 @@ class _Picks:
         for name in ("undo", "export", "import"):
             dpg.configure_item(f"picks.{name}.button", enabled=command(f"picks.{name}").enabled(self._app))
         dpg.configure_item(
-            "picks.learn", label=f"Learn from {n} picks" if n else "Learn", enabled=command("picks.learn").enabled(self._app)
+            "picks.learn", label=f"Learn from {_picks(n)}" if n else "Learn", enabled=command("picks.learn").enabled(self._app)
         )
         said, _ = learned(session)
         if session.active and session.curves.get("accuracy"):
@@ -188,14 +204,13 @@ class _Picks:
     def _follow_taste(self, session: Session, n: int) -> None:
         weights, taste = session.document.config.weights(), session.taste
         dpg.configure_item("picks.taste", show=taste is not None)
-        doubtful = taste is not None and taste[0] < DOUBTFUL
+        said, doubtful = tasted(session)
         if taste is not None:
             dpg.set_value("picks.accuracy", taste[0])
             dpg.configure_item("picks.accuracy", overlay=f"predicts {taste[0]:.0%}")
-        wait = f"A taste can be read from {FEWEST_FOR_TASTE} picks." if n < FEWEST_FOR_TASTE else "Your taste is being read …"
-        dpg.set_value("picks.said", taste[1] if taste is not None and not doubtful else "" if doubtful else wait)
+        dpg.set_value("picks.said", "" if doubtful else said)
         dpg.configure_item("picks.said", show=not doubtful)
-        dpg.set_value("picks.doubt", taste[1] if doubtful and taste is not None else "")
+        dpg.set_value("picks.doubt", said if doubtful else "")
         dpg.configure_item("picks.doubt", show=doubtful)
         used = REWARD in weights
         dpg.configure_item("picks.weight", show=used)
