@@ -155,22 +155,20 @@ class Picks:
         other = Picks(source)
         if not other.samples:
             raise StudioError(f"There are no picks in '{source}'.", f"Choose the folder that holds {LOG}.")
-        known = set(self.picks)
-        for sample in other.samples.values():
-            if sample.key not in self.samples:
-                data = other._bytes(sample.key)
-                _checked(data, sample.key)
+        lines: list[dict[str, Any]] = []
+        for key, sample in other.samples.items():
+            if key not in self.samples:
+                data = other._bytes(key)
+                _checked(data, key)
                 self._make_folder()
-                files.write_bytes(self.path(sample.key), data)
-                line = {"sample": sample.key, "prompt": sample.prompt, "seed": sample.seed, "subject": sample.subject}
-                self._say(line)
+                files.write_bytes(self.path(key), data)
+                lines.append({"sample": key, "prompt": sample.prompt, "seed": sample.seed, "subject": sample.subject})
         for name, values in other.scores.items():
-            for key, value in values.items():
-                if key not in self.scores.get(name, {}):
-                    self.score(key, name, value)
-        fresh = [pick for pick in other.picks if pick not in known]
-        for pick in fresh:
-            self.prefer(pick.better, pick.worse, by=pick.by)
+            known = self.scores.get(name, {})
+            lines += [{"score": name, "of": key, "value": value} for key, value in values.items() if key not in known]
+        mine = set(self.picks)
+        fresh = [pick for pick in other.picks if pick not in mine]
+        self._say(*lines, *({"better": pick.better, "worse": pick.worse, "by": pick.by} for pick in fresh))
         return len(fresh)
 
     def export(self, target: Path) -> int:
@@ -190,8 +188,8 @@ class Picks:
             problem = f"The folder '{self.folder}' for picks cannot be made: {error.strerror or error}."
             raise OutputError(problem, "Choose another folder.") from error
 
-    def _say(self, line: Mapping[str, Any]) -> None:
-        """Add a line, on disk when this returns."""
+    def _say(self, *lines: Mapping[str, Any]) -> None:
+        """Add lines, on disk when this returns."""
         self._make_folder()
         path = self.folder / LOG
         try:
@@ -200,14 +198,15 @@ class Picks:
                     file.seek(-1, os.SEEK_END)
                     if file.read(1) != b"\n":  # the machine stopped in the middle of a line
                         file.write(b"\n")
-                file.write(json.dumps(line).encode("ascii") + b"\n")
+                file.write(b"".join(json.dumps(line).encode("ascii") + b"\n" for line in lines))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             problem = f"'{path}' cannot be written: {error.strerror or error}."
             raise OutputError(problem, "Free some space, or choose another folder.") from error
-        understood = self._understood(dict(line))
-        assert understood, line
+        for line in lines:
+            understood = self._understood(dict(line))
+            assert understood, line
 
     def _understood(self, line: Any) -> bool:
         """Take one line of the log to heart, if it makes sense."""

@@ -145,6 +145,15 @@ def test_a_pick_that_cannot_be_kept_counts_for_nothing(comparing: Session, monke
     assert not stored(session).picks and session.picked == 0
 
 
+def test_another_prompt_is_painted_at_once(comparing: Session) -> None:
+    """Though there are enough of the one before that nobody has seen."""
+    session = comparing
+    until(session, lambda: session._variations is not None and session._variations.state == "paused")
+    session.set_prompt("blue dots")
+    until(session, lambda: session._pool.holds("blue dots"))
+    assert not session._pool.holds("red stripes") and session.pair is not None
+
+
 def test_picks_of_other_settings_are_not_counted(comparing: Session) -> None:
     session = comparing
     session.pick("left")

@@ -115,12 +115,14 @@ class Picking(Keeping, ABC):
             self._changed()
 
     def _compare_as_edited(self) -> None:
-        """Begin anew where the settings have changed in what variations cannot follow."""
-        if not self.comparing:
+        """Begin anew where the settings have changed in what variations cannot follow; paint what is asked for now."""
+        if self._variations is None:
             self._forget_where_they_lie()
         elif _lasting(self.config) != self._compared:
             self.stop_comparing()
             self._or_say_why_not(self.compare)
+        elif not self._enough:
+            self._variations.resume()
 
     def _forget_where_they_lie(self) -> None:
         """Where the settings are no longer those of the picks that were counted."""
@@ -150,13 +152,19 @@ class Picking(Keeping, ABC):
         self.pair = pair or self.pair
         self._changed()
 
+    @property
+    def _enough(self) -> bool:
+        """So many are ahead that no more need be painted; those of the last prompt do not count once there is another."""
+        prompt = self.config.prompt
+        return self._pool.unseen >= AHEAD and (self._pool.holds(prompt) or not prompt.strip())
+
     def _turn(self) -> None:
         """The next pair, if there is one; paint on while too few are ahead."""
         worker = self._variations
         if worker is None:
             return
         self.pair = self._pool.next()
-        (worker.pause if self._pool.unseen >= AHEAD else worker.resume)()
+        (worker.pause if self._enough else worker.resume)()
         self._read_taste()
         self._changed()
 
@@ -185,7 +193,7 @@ class Picking(Keeping, ABC):
         self._pool.add(variation)
         if self.pair is None:
             self._turn()
-        elif self._pool.unseen >= AHEAD and self._variations is not None:
+        elif self._enough and self._variations is not None:
             self._variations.pause()
         self._changed()
 

@@ -51,7 +51,10 @@ class Pairs:
             problem = f"There {'is 1 pick' if n == 1 else f'are {n} picks'} to learn from in '{picks.folder}'"
             if others:
                 problem += f"; {others} {'was' if others == 1 else 'were'} made for another mesh, cameras or generator"
-            raise StudioError(f"{problem}.", f"Make at least {FEWEST}, give another folder as 'picks', or let a score prefer.")
+            more = f"Make at least {FEWEST}, give another folder as 'picks', or let a score prefer."
+            if who is not None:
+                more = f"Let the score see {4 * FEWEST} textures or more ('samples'), or lower the 'gap'."
+            raise StudioError(f"{problem}.", more)
         self.held_out = usable[HELD_OUT - 1 :: HELD_OUT]
         self.trained = [pick for n, pick in enumerate(usable) if n % HELD_OUT != HELD_OUT - 1]
         self._objective, self._painter, self._picks = objective, objective.painter, picks
