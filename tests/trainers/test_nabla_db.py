@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from studio.config import parse
+from studio.errors import StudioError
 from studio.film import checkpoint_bytes, checkpoint_from
 from studio.generators._schedule import ddim, trailing
 from studio.objective import Term
 from studio.progress import Live, Progress
 from studio.replay import drain
 from studio.run import run
-from studio.trainers import _tilt, nabla_db
+from studio.trainers import _tilt, _transitions, nabla_db
 from studio.trainers._pass import Pass
 from studio.trainers._transitions import Aim, Transition, descended, gathered, spreads
 from tests.runs import BALL, QUICK
@@ -241,6 +242,13 @@ def test_without_beta_nothing_changes() -> None:
     assert all(p.metrics["kl"] == p.metrics["gradient"] == 0 for p in seen)
     assert all(not t.any() for name, t in result.lora.items() if "lora_B" in name)
     assert result.report["after"] == result.report["before"]
+
+
+def test_a_gradient_that_is_no_number_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = _transitions.residual
+    monkeypatch.setattr(_transitions, "residual", lambda *given, **settings: plain(*given, **settings) * float("nan"))
+    with pytest.raises(StudioError, match="The gradient turns into nan. Lower the rate"):
+        ran(iterations=1)
 
 
 def test_the_kl_budget_ends_the_run() -> None:

@@ -17,6 +17,7 @@ from studio.film import checkpoint_bytes, checkpoint_from
 from studio.preferences import Picks
 from studio.progress import Progress
 from studio.run import run
+from studio.trainers import _pairs
 from studio.trainers._preferring import Errors, Guard, auto_beta, loss
 from tests.meshes import uv_sphere
 from tests.runs import BALL, QUICK
@@ -186,6 +187,12 @@ def test_a_score_prefers_the_picks_are_kept_and_a_run_continues_to_the_same_numb
 def test_every_method_learns(folder: Path, method: str) -> None:
     seen, _ = ran(folder, iterations=2, trainer={"method": method})
     assert len(learned(seen)) == 2 and learned(seen)[-1]["drift"] > 0
+
+
+def test_a_gradient_that_is_no_number_ends_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pairs, "loss", lambda errors, method, **settings: errors.better * float("nan"))
+    with pytest.raises(StudioError, match="The gradient turns into nan. Lower the rate"):
+        ran(folder, iterations=2)
 
 
 def test_what_runs_away_is_stopped_and_taken_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
