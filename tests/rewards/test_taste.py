@@ -84,10 +84,11 @@ def test_too_few_picks_are_refused_before_a_run(tmp_path: Path) -> None:
     assert "read from 12 picks" in notes(SOCKET.make("personal").build(mesh, atlas, CPU))[0]
 
 
+@pytest.mark.usefixtures("small_pictures")
 def test_every_run_reads_the_picks_that_were_made_by_then(tmp_path: Path) -> None:
     """Though the next run on a mesh stands on what the last one prepared."""
     config = parse({"trainer": "sample", "rewards": {"personal": {"picks": str(tmp_path)}}}, base=parse(QUICK))
-    for n in (8, 11):
+    for n in (8, 9):
         picked(tmp_path, n, flips=0.0)
         said = " ".join(p.message for p in run(config, BALL))
         assert f"read from {len(Picks(tmp_path).picks)} picks" in said

@@ -248,7 +248,7 @@ def test_a_gradient_that_is_no_number_ends_the_run(monkeypatch: pytest.MonkeyPat
     plain = _transitions.residual
     monkeypatch.setattr(_transitions, "residual", lambda *given, **settings: plain(*given, **settings) * float("nan"))
     with pytest.raises(StudioError, match="The gradient turns into nan. Lower the rate"):
-        ran(iterations=1)
+        ran(iterations=1, generator={"steps": 2})
 
 
 def test_the_kl_budget_ends_the_run() -> None:
