@@ -48,7 +48,9 @@ class Ground:
     """Each with what it remembered when it was new."""
 
     def score(self, reward: Reward, mesh: Mesh) -> Score:
-        """`reward.build`, once for all runs; what a score remembers of one run is forgotten before the next."""
+        """`reward.build`, once for all runs where it lasts; what a score remembers of one run is forgotten before the next."""
+        if not reward.lasts:
+            return reward.build(mesh, self.atlas, self.atlas.device)
         if reward not in self._scores:
             score = reward.build(mesh, self.atlas, self.atlas.device)
             state = score.state_dict() if isinstance(score, torch.nn.Module) else {}

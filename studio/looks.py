@@ -42,6 +42,8 @@ class Term:
     score: Score
     averages: bool = False
     """As `Reward.averages`."""
+    settings: str = ""
+    """What it was made with: a score with others is another one."""
 
 
 @dataclass(frozen=True, eq=False)

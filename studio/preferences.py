@@ -6,7 +6,7 @@ file `<sha256 of its bytes>.safetensors` for each texture. The lines, as JSON:
     {"sample": key, "prompt": …, "seed": …, "subject": {…}}     a texture; `subject` says what was painted by what
     {"score": name, "of": key, "value": …}                      what a score said of it
     {"better": key, "worse": key, "by": "hand"}                 a pick, by a person or a score
-    {"undo": "hand"}                                            the last pick by that one was taken back
+    {"undo": "hand", "better": key, "worse": key}               that pick, or else the last by that one, was taken back
 
 Folders may come from anybody: only JSON and safetensors are read, and every texture must be what its name says.
 """
@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import struct
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +36,11 @@ HAND = "hand"
 """A person's own picks."""
 FEWEST, FEWEST_FOR_TASTE = 4, 8
 """Picks below which no generator, and no taste, can learn anything."""
+DOUBTFUL = 0.65
+"""A taste that agrees with fewer of the picks that it was not fitted to is hardly one."""
 LARGEST_BYTES, LARGEST_LOG_BYTES = 256 << 20, 64 << 20
 _KEY = re.compile(r"[0-9a-f]{64}")
+_writing = threading.Lock()  # what is added at the end of a file by two threads at once is not kept apart by every system
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,10 @@ class Picks:
         """The picks of a person or a score, in order."""
         return [pick for pick in self.picks if pick.by == whom]
 
+    def yours(self) -> list[Pick]:
+        """The picks by hand; those of all scores where there are none."""
+        return self.by(HAND) or self.picks
+
     def x0(self, key: str) -> Tensor:
         """The clean latents [V, C, h, w] float16 that were painted. Raises StudioError when they are gone or damaged."""
         return self._tensors(key)["x0"]
@@ -135,11 +143,11 @@ class Picks:
         self._say({"better": better, "worse": worse, "by": by})
         return self.picks[-1]
 
-    def undo(self, *, by: str = HAND) -> Pick | None:
-        """Take the last pick by this one back, and say which it was; None when there is none. Raises OutputError."""
-        last = next((pick for pick in reversed(self.picks) if pick.by == by), None)
+    def undo(self, *, by: str = HAND, of: Pick | None = None) -> Pick | None:
+        """Take the last pick by this one back, or `of`, and say which it was; None when there is none. Raises OutputError."""
+        last = next((pick for pick in reversed(self.picks) if pick.by == by and of in (None, pick)), None)
         if last is not None:
-            self._say({"undo": by})
+            self._say({"undo": by, "better": last.better, "worse": last.worse})
         return last
 
     def take_in(self, source: Path) -> int:
@@ -147,22 +155,20 @@ class Picks:
         other = Picks(source)
         if not other.samples:
             raise StudioError(f"There are no picks in '{source}'.", f"Choose the folder that holds {LOG}.")
-        known = set(self.picks)
-        for sample in other.samples.values():
-            if sample.key not in self.samples:
-                data = other._bytes(sample.key)
-                _checked(data, sample.key)
+        lines: list[dict[str, Any]] = []
+        for key, sample in other.samples.items():
+            if key not in self.samples:
+                data = other._bytes(key)
+                _checked(data, key)
                 self._make_folder()
-                files.write_bytes(self.path(sample.key), data)
-                line = {"sample": sample.key, "prompt": sample.prompt, "seed": sample.seed, "subject": sample.subject}
-                self._say(line)
+                files.write_bytes(self.path(key), data)
+                lines.append({"sample": key, "prompt": sample.prompt, "seed": sample.seed, "subject": sample.subject})
         for name, values in other.scores.items():
-            for key, value in values.items():
-                if key not in self.scores.get(name, {}):
-                    self.score(key, name, value)
-        fresh = [pick for pick in other.picks if pick not in known]
-        for pick in fresh:
-            self.prefer(pick.better, pick.worse, by=pick.by)
+            known = self.scores.get(name, {})
+            lines += [{"score": name, "of": key, "value": value} for key, value in values.items() if key not in known]
+        mine = set(self.picks)
+        fresh = [pick for pick in other.picks if pick not in mine]
+        self._say(*lines, *({"better": pick.better, "worse": pick.worse, "by": pick.by} for pick in fresh))
         return len(fresh)
 
     def export(self, target: Path) -> int:
@@ -182,21 +188,25 @@ class Picks:
             problem = f"The folder '{self.folder}' for picks cannot be made: {error.strerror or error}."
             raise OutputError(problem, "Choose another folder.") from error
 
-    def _say(self, line: Mapping[str, Any]) -> None:
-        """Add a line, on disk when this returns."""
+    def _say(self, *lines: Mapping[str, Any]) -> None:
+        """Add lines, on disk when this returns."""
         self._make_folder()
         path = self.folder / LOG
         try:
-            with path.open("a+b") as file:
+            with _writing, path.open("a+b") as file:
                 if file.seek(0, os.SEEK_END):
                     file.seek(-1, os.SEEK_END)
                     if file.read(1) != b"\n":  # the machine stopped in the middle of a line
                         file.write(b"\n")
-                file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                file.write(b"".join(json.dumps(line).encode("ascii") + b"\n" for line in lines))
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             problem = f"'{path}' cannot be written: {error.strerror or error}."
             raise OutputError(problem, "Free some space, or choose another folder.") from error
-        assert self._understood(dict(line)), line
+        for line in lines:
+            understood = self._understood(dict(line))
+            assert understood, line
 
     def _understood(self, line: Any) -> bool:
         """Take one line of the log to heart, if it makes sense."""
@@ -206,7 +216,7 @@ class Picks:
                     return False
                 self.samples[key] = Sample(key, prompt, seed, subject)
             case {"score": str(name), "of": str(key), "value": int() | float() as value}:
-                if key not in self.samples or not math.isfinite(value):
+                if key not in self.samples or not abs(value) <= sys.float_info.max:
                     return False
                 self.scores.setdefault(name, {})[key] = float(value)
             case {"better": str(better), "worse": str(worse), "by": str(by)}:
@@ -214,7 +224,8 @@ class Picks:
                     return False
                 self.picks.append(Pick(better, worse, by))
             case {"undo": str(by)}:
-                last = max((n for n, pick in enumerate(self.picks) if pick.by == by), default=None)
+                of = Pick(line["better"], line["worse"], by) if {"better", "worse"} <= line.keys() else None
+                last = max((n for n, pick in enumerate(self.picks) if pick.by == by and of in (None, pick)), default=None)
                 if last is None:
                     return False
                 del self.picks[last]
@@ -271,7 +282,7 @@ def _lines(path: Path) -> Iterator[Any]:
         raise StudioError(
             f"The picks in '{path}' cannot be read: {error.strerror or error}.", "Choose another folder."
         ) from error
-    for line in text.splitlines():
+    for line in filter(str.strip, text.split("\n")):  # prompts may hold other characters that end a line, too
         try:
             yield json.loads(line)
         except (ValueError, RecursionError):

@@ -89,7 +89,7 @@ def run(
             message = f"This trainer learns {what}: the rewards are only measured."
             yield Progress("preparing the rewards", 0, len(config.rewards), message=message)
         for i, w in enumerate(config.rewards):
-            terms.append(Term(w.name, on.score(w.reward, mesh), w.reward.averages))
+            terms.append(Term(w.name, on.score(w.reward, mesh), w.reward.averages, repr(w.reward)))
             said = notes(terms[-1].score)
             message = " ".join((f"{w.name}:", *said)) if said else ""
             yield Progress("preparing the rewards", i + 1, len(config.rewards), message=message)

@@ -11,10 +11,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 Item = TypeVar("Item")
+BEAT_S = 0.1
 State = Literal["new", "running", "paused", "done", "stopped", "failed"]
+
+
+def ended(worker: Worker[Any] | None, waiting: Item) -> Iterator[Item]:
+    """Yields `waiting` several times a second until a worker has ended. When it is closed before, it waits all the same: whoever
+    waits for the thread that waits for another one waits for both."""
+    try:
+        while worker is not None and not worker.join(BEAT_S):
+            yield waiting
+    finally:
+        if worker is not None:
+            worker.join()
 
 
 class Worker(Generic[Item]):

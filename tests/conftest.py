@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     home = tmp_path_factory.getbasetemp() / "patina-home"
     monkeypatch.setenv("PATINA_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="module")
+def small_pictures() -> Iterator[None]:
+    """Picture rewards and picks see pictures of 64 pixels: lighting larger ones is most of what a small run costs."""
+    from studio import reward_views
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reward_views, "SIZE_PX", 64)
+        yield
 
 
 @pytest.fixture

@@ -25,20 +25,14 @@ from studio.texture import Texture
 from studio.words import Words
 from tests.critics.test_critics import eye
 from tests.critics.test_user_critics import clip_folder
-from tests.meshes import uv_sphere
+from tests.runs import BALL, QUICK
 
 CPU = torch.device("cpu")
-MESH = uv_sphere(24, 12)
 SMALL = {
+    **QUICK,
     "prompt": "a red vase",
     "iterations": 9,
     "judge_every": 1,
-    "atlas_px": 256,
-    "views": 2,
-    "max_views": 2,
-    "device": "cpu",
-    "renderer": "embree",
-    "generator": {"name": "tiny", "steps": 2},
     "trainer": {"name": "texture_direct", "rate": 0.1},
     "rewards": {"palette": 1.0},
 }
@@ -61,13 +55,13 @@ class Honest(Eye):
 
 
 def painted(grain: float = 0.0, *, colour: tuple[float, ...] = (0.5, 0.4, 0.3)) -> Texture:
-    texture = Texture.flat(MESH, 128)
+    texture = Texture.flat(BALL, 128)
     noise = torch.rand(1, 1, 128, 128, generator=torch.Generator().manual_seed(0)) - 0.5
     return texture.with_channel("base_color", (torch.tensor(colour).view(1, 3, 1, 1) + grain * noise).clamp(0, 1))
 
 
 def judge(eye: Eye | None) -> Judge:
-    return Judge(Views(MESH, build_atlas(MESH, 128), RENDERERS.make("embree").build(CPU)), eye, every=1)
+    return Judge(Views(BALL, build_atlas(BALL, 128), RENDERERS.make("embree").build(CPU)), eye, every=1)
 
 
 # -- gauges -------------------------------------------------------------------------------------------------------------------
@@ -148,7 +142,7 @@ def cheated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def iterated(**changes: Any) -> list[Progress]:
-    return [p for p in run(parse(changes, base=parse(SMALL)), MESH) if p.checkpoint is not None or p.result is not None]
+    return [p for p in run(parse(changes, base=parse(SMALL)), BALL) if p.checkpoint is not None or p.result is not None]
 
 
 def test_a_run_that_fools_its_critic_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,20 +19,14 @@ from studio.replay import drain, replay, sample
 from studio.run import run
 from studio.trainers._average import Average
 from studio.trainers._best import Best
-from tests.meshes import uv_sphere
+from tests.runs import BALL, QUICK
 from tests.test_replay import painter_of, surface
 
-MESH = uv_sphere(24, 12)
 SMALL = {
+    **QUICK,
     "prompt": "red",
     "iterations": 4,
     "judge_every": 0,
-    "atlas_px": 256,
-    "views": 2,
-    "max_views": 2,
-    "device": "cpu",
-    "renderer": "embree",
-    "generator": {"name": "tiny", "steps": 2},
     "trainer": {"name": "lora_reward", "seeds": 1, "rate": 0.01},
     "rewards": {"palette": 1.0},
 }
@@ -46,7 +40,7 @@ EVERYTHING = {
 def ran(**changes: Any) -> tuple[list[Progress], Any, list[dict[str, Any]]]:
     """(the iterations, the result, their checkpoints)"""
     seen, checkpoints = [], []
-    for p in run(parse(changes, base=parse(SMALL)), MESH):
+    for p in run(parse(changes, base=parse(SMALL)), BALL):
         if p.checkpoint is not None:
             seen.append(p)
             checkpoints.append(p.checkpoint())
@@ -182,7 +176,7 @@ def test_everything_at_once_continues_to_the_same_numbers() -> None:
     """Average, best, held-out seeds, prompts and the judge's history survive a checkpoint, as a window keeps it, to the bit."""
     seen, whole, checkpoints = ran(**EVERYTHING)
     config = parse(EVERYTHING, base=parse(SMALL))
-    rest = list(run(config, MESH, resume=checkpoint_from(checkpoint_bytes(checkpoints[1]))))
+    rest = list(run(config, BALL, resume=checkpoint_from(checkpoint_bytes(checkpoints[1]))))
     assert [p.metrics for p in rest if p.checkpoint is not None] == [p.metrics for p in seen[2:]]
     again = rest[-1].result
     assert again is not None and same(again.lora, whole.lora)
@@ -217,7 +211,7 @@ def test_prompts_take_turns_and_the_runs_own_is_the_one_that_is_seen() -> None:
     live = Live(weights={"palette": 1.0}, watched=True)
     config = parse({"trainer": {"prompts": ["blue dots", "gold"]}}, base=parse(SMALL))
     shown, iterations = [], []
-    for p in run(config, MESH, lambda: live):
+    for p in run(config, BALL, lambda: live):
         if p.checkpoint is not None:
             iterations.append(p)
         elif p.stage == "sampling":

@@ -24,22 +24,16 @@ from studio.progress import Live, Progress, Result
 from studio.run import run
 from studio.session import Session
 from studio.surface.mesh import load
-from tests.meshes import uv_sphere
+from tests.runs import BALL, QUICK
 from tests.test_session import as_obj, finished, until
 
 SMALL = {
-    "iterations": 2,
-    "atlas_px": 256,
-    "views": 2,
-    "max_views": 2,
-    "device": "cpu",
-    "renderer": "embree",
+    **QUICK,
     "prompt": "red",
-    "generator": {"name": "tiny", "steps": 2},
+    "iterations": 2,
     "trainer": {"name": "lora_reward", "seeds": 1, "rate": 0.03},
     "rewards": {"palette": 1.0},
 }
-MESH = uv_sphere(24, 12)
 
 
 def small(**changes: Any) -> Config:
@@ -47,7 +41,7 @@ def small(**changes: Any) -> Config:
 
 
 def result(config: Config, live: Callable[[], Live] | None = None) -> Result:
-    found = deque(run(config, MESH, live), maxlen=1)[0].result
+    found = deque(run(config, BALL, live), maxlen=1)[0].result
     assert found is not None
     return found
 
@@ -148,7 +142,7 @@ def test_learning_begins_where_the_loaded_lora_ended(taught: Result, file: Path)
 def test_scales_are_live_and_journalled(file: Path) -> None:
     used = edits.with_lora(small(), file)
     scale, journals, changes = [1.0], [], []
-    for p in run(used, MESH, lambda: Live(weights={"palette": 1.0}, loras={"rust": scale[0]})):
+    for p in run(used, BALL, lambda: Live(weights={"palette": 1.0}, loras={"rust": scale[0]})):
         if p.checkpoint is not None:
             scale[0] = 0.25
             changes.append(p.change)
@@ -160,7 +154,7 @@ def test_scales_are_live_and_journalled(file: Path) -> None:
 def test_a_scale_that_moves_while_a_texture_is_sampled_begins_it_anew(file: Path) -> None:
     sample = edits.with_lora(small(trainer="sample"), file)
     scale, steps = [1.0], []
-    for p in run(sample, MESH, lambda: Live(loras={"rust": scale[0]})):
+    for p in run(sample, BALL, lambda: Live(loras={"rust": scale[0]})):
         if p.stage == "sampling":
             steps.append(p.step)
             scale[0] = 0.3
@@ -184,13 +178,13 @@ def test_a_lora_of_other_weights_or_that_changed_is_refused(file: Path) -> None:
     with pytest.raises(StudioError, match="'rust' was made for other weights"):
         result(edits.with_lora(small(generator={"weights_seed": 7}), file))
     used = edits.with_lora(small(iterations=1), file)
-    kept = next(p.checkpoint() for p in run(used, MESH) if p.checkpoint is not None)
+    kept = next(p.checkpoint() for p in run(used, BALL) if p.checkpoint is not None)
     file.write_bytes(lora.encoded(lora.read(file)[0], {}))
     with pytest.raises(StudioError, match="LoRAs have changed"):
-        deque(run(used, MESH, resume=kept), maxlen=0)
+        deque(run(used, BALL, resume=kept), maxlen=0)
     file.unlink()
     with pytest.raises(StudioError, match="rust.safetensors"):
-        next(run(used, MESH))
+        next(run(used, BALL))
 
 
 # -- command line, projects, sessions -----------------------------------------------------------------------------------------
@@ -200,7 +194,7 @@ def test_the_command_line_loads_several(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    mesh = as_obj(MESH, tmp_path / "ball.obj")
+    mesh = as_obj(BALL, tmp_path / "ball.obj")
     (tmp_path / "q.toml").write_text(small(trainer="sample").to_toml(), encoding="utf-8")
     odd = Path("a=b.safetensors")
     odd.write_bytes(file.read_bytes())
@@ -218,7 +212,7 @@ def test_the_command_line_loads_several(
 
 
 def test_a_project_brings_its_loras_along(file: Path, tmp_path: Path) -> None:
-    mesh = load(as_obj(MESH, tmp_path / "ball.obj"))
+    mesh = load(as_obj(BALL, tmp_path / "ball.obj"))
     config = edits.with_lora(small(), file)
     project.save(project.Project(Document(mesh.source.path, config), mesh), tmp_path / "p.patina")
     data = file.read_bytes()
@@ -240,7 +234,7 @@ def test_a_project_brings_its_loras_along(file: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     session = Session(small(iterations=1))
-    session.begin(as_obj(MESH, tmp_path / "ball.obj"))
+    session.begin(as_obj(BALL, tmp_path / "ball.obj"))
     until(session, lambda: session.texture is not None)
     yield session
     session.close()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from studio import resources
-from studio.errors import StudioError
+from studio.errors import OutputError, StudioError
 from studio.preferences import HAND, Picks
 from studio.session import Session
 from studio.session.pairing import ROOM, Pool, Variation
+from studio.worker import Worker
 from tests.test_session import finished, sessions, sphere, until  # noqa: F401 - fixtures
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
 Make = Callable[..., Session]
 
 
@@ -120,6 +123,89 @@ def test_picks_are_kept_at_once_taken_back_learned_from_and_there_the_next_day(
     elsewhere.import_picks(tmp_path / "mine.picks" / "picks.jsonl")
     until(elsewhere, lambda: elsewhere.picked == 4)
     assert elsewhere.status == "1 pick was added."
+
+
+def test_a_pick_that_cannot_be_kept_counts_for_nothing(comparing: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = comparing
+    session.pick("left")
+    first = stored(session).picks
+    until(session, lambda: session.pair is not None)
+    with monkeypatch.context() as patch:
+
+        def full(picks: Picks, better: str, worse: str) -> None:
+            raise OutputError("The disk is full.", "Free some space.")
+
+        patch.setattr(Picks, "prefer", full)
+        session.pick("right")
+        assert session.picked == 2
+        until(session, lambda: bool(session.problems) and session.picked == 1)
+    session.undo_pick()
+    assert stored(session).picks == first and session.picked == 1
+    session.undo_pick()
+    assert not stored(session).picks and session.picked == 0
+
+
+def test_another_prompt_is_painted_at_once(comparing: Session) -> None:
+    """Though there are enough of the one before that nobody has seen."""
+    session = comparing
+    until(session, lambda: session._variations is not None and session._variations.state == "paused")
+    session.set_prompt("blue dots")
+    until(session, lambda: session._pool.holds("blue dots"))
+    assert not session._pool.holds("red stripes") and session.pair is not None
+
+
+def test_picks_of_other_settings_are_not_counted(comparing: Session) -> None:
+    session = comparing
+    session.pick("left")
+    assert stored(session).picks and session.picked == 1
+    session.stop_comparing()
+    session.set_knob("trainer", "rate", 0.002)
+    assert session.where_picks_lie is not None
+    session.set_knob("run", "views", 1)
+    assert session.where_picks_lie is None and session.picked is None
+
+
+def test_a_taste_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from studio.rewards import personal
+
+    def refused() -> None:
+        raise StudioError("A picked texture is damaged: x.", "Delete this file and pick again.")
+
+    monkeypatch.setattr(personal, "agreement", refused)
+    session = Session()
+    session._counted(8)
+    until(session, lambda: not session._taster.busy)
+    assert session.no_taste == "No taste can be read. A picked texture is damaged: x. Delete this file and pick again."
+    monkeypatch.setattr(personal, "agreement", lambda: (0.8, "It is read."))
+    session._counted(12)
+    until(session, lambda: not session._taster.busy)
+    assert session.taste == (0.8, "It is read.") and not session.no_taste
+
+
+def test_materials_are_recovered_instead(comparing: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(comparing.recovery), "active", True)
+    comparing.poll()
+    assert not comparing.comparing
+    with pytest.raises(StudioError, match="being recovered"):
+        comparing.compare()
+
+
+def test_who_waits_for_a_run_that_is_stopped_waits_for_the_one_before(sessions: Make, sphere: Path) -> None:  # noqa: F811
+    """Two never compute at once, however fast comparing is begun and ended while a run is at its last step."""
+    gate, session = threading.Event(), sessions(sphere)
+
+    def slow() -> Iterator[None]:
+        gate.wait()
+        yield
+
+    session._leaving = Worker(slow)  # type: ignore[assignment]
+    session._leaving.start()
+    for _ in range(2):
+        session.compare()
+        session.stop_comparing()
+    assert session._leaving is not None and not session._leaving.join(0.3)
+    gate.set()
+    assert session._leaving.join(10)
 
 
 def test_what_cannot_be_compared_is_said_and_settings_begin_anew(comparing: Session, tmp_path: Path) -> None:

@@ -23,17 +23,15 @@ from studio.rig import Rig, rigged
 from studio.run import run
 from studio.surface.atlas import Atlas, build_atlas
 from tests.meshes import torus
+from tests.runs import QUICK
 
 MESH = torus(24, 12)
 SMALL = {
+    **QUICK,
     "iterations": 4,
     "held_out": 0,
-    "atlas_px": 256,
     "views": 3,
     "max_views": 3,
-    "device": "cpu",
-    "renderer": "embree",
-    "generator": {"name": "tiny", "steps": 2},
     "trainer": {"name": "lora_reward", "learn_cameras": True, "cameras_from": "front"},
     "rewards": {"palette": 1.0},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,20 @@ def test_a_pick_is_taken_back_and_scores_keep_theirs(tmp_path: Path) -> None:
         assert one.picks == [first, other] and one.by("hand") == [first]
 
 
+def test_the_pick_that_is_meant_is_taken_back(tmp_path: Path) -> None:
+    """Though others were imported, or made in another window, since."""
+    picks = Picks(tmp_path)
+    a, b, c = added(picks, 3)
+    mine = picks.prefer(a.key, b.key)
+    other = Picks(tmp_path).prefer(c.key, b.key)
+    again = Picks(tmp_path)
+    assert again.undo(of=mine) == mine and again.undo(of=mine) is None
+    assert again.picks == [other] == Picks(tmp_path).picks
+    with (tmp_path / LOG).open("a", encoding="utf-8") as file:
+        file.write('{"undo": "hand"}\n')  # as an earlier version says it
+    assert not Picks(tmp_path).picks and Picks(tmp_path).damaged == 0
+
+
 def test_a_line_that_was_cut_off_costs_itself_alone(tmp_path: Path) -> None:
     picks = Picks(tmp_path)
     a, b = added(picks, 2)
@@ -59,6 +74,40 @@ def test_a_line_that_was_cut_off_costs_itself_alone(tmp_path: Path) -> None:
     assert again.picks == [Pick(a.key, b.key)] and again.damaged == 1
     again.prefer(b.key, a.key)
     assert len(Picks(tmp_path).picks) == 2
+
+
+@pytest.mark.parametrize("prompt", ["two\u2028lines", "next\x85line", "half \ud83d a pair", "blüe"])
+def test_a_prompt_may_hold_whatever_somebody_pasted(tmp_path: Path, prompt: str) -> None:
+    mine, theirs = Picks(tmp_path / "mine"), Picks(tmp_path / "theirs")
+    tensors = {"x0": torch.zeros(2, 3, 4, 4), "pictures": torch.zeros(2, 3, 8, 8, dtype=torch.uint8)}
+    sample = theirs.add(**tensors, prompt=prompt, seed=1, subject=SUBJECT)
+    mine.take_in(theirs.folder)
+    for folder in (mine.folder, theirs.folder):
+        assert Picks(folder).samples == {sample.key: sample} and Picks(folder).damaged == 0
+
+
+def test_a_log_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """It had such prompts as they are."""
+    (sample,) = added(Picks(tmp_path), 1)
+    line = {"sample": sample.key, "prompt": "two\u2028lines", "seed": 0, "subject": SUBJECT}
+    (tmp_path / LOG).write_text(json.dumps(line, ensure_ascii=False) + "\r\n", encoding="utf-8", newline="")
+    assert [s.prompt for s in Picks(tmp_path).samples.values()] == ["two\u2028lines"] and Picks(tmp_path).damaged == 0
+
+
+def test_threads_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    """The window's writer keeps picks while its worker keeps variations; each reads the log for itself."""
+    a, b = added(Picks(tmp_path), 2)
+
+    def write() -> None:
+        for _ in range(50):
+            Picks(tmp_path).prefer(a.key, b.key)
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(Picks(tmp_path).picks) == 150 and Picks(tmp_path).damaged == 0
 
 
 def test_picks_travel_and_what_is_there_is_not_doubled(tmp_path: Path) -> None:
@@ -124,3 +173,10 @@ def test_lines_that_make_no_sense_are_left_out(tmp_path: Path, line: object) -> 
 def test_a_subject_has_its_own_place(own_home: Path) -> None:
     assert home(SUBJECT) == home(dict(reversed(SUBJECT.items()))) != home({"mesh": "n"})
     assert own_home in home(SUBJECT).parents
+
+
+def test_a_score_beyond_all_numbers_is_left_out(tmp_path: Path) -> None:
+    (sample,) = added(Picks(tmp_path), 1)
+    with (tmp_path / LOG).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"score": "x", "of": sample.key, "value": 10**400}) + "\n")
+    assert not Picks(tmp_path).scores and Picks(tmp_path).damaged == 1

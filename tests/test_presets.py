@@ -13,6 +13,7 @@ from studio.config import Config, parse, preset, preset_names
 from studio.errors import StudioError
 from studio.surface.mesh import Mesh
 from tests.meshes import torus
+from tests.runs import QUICK
 
 each_preset = pytest.mark.parametrize("name", preset_names())
 
@@ -56,8 +57,7 @@ def test_two_steps_run(name: str, mesh: Mesh) -> None:
     """On the tiny generator, two views and the smallest atlas, with everything else as the preset says."""
     from studio.run import run
 
-    small = {"iterations": 2, "held_out": 0, "atlas_px": 256, "views": 2, "max_views": 2, "device": "cpu", "renderer": "embree"}
-    config = parse({**small, "generator": {"name": "tiny", "steps": 2}}, base=parse(preset(name)))
+    config = parse({**QUICK, "iterations": 2, "held_out": 0}, base=parse(preset(name)))
     most = {"batch": 2, "samples": 16}
     config = parse(
         {"trainer": {k: min(n, getattr(config.trainer, k, 0)) for k, n in most.items() if hasattr(config.trainer, k)}},

@@ -24,6 +24,7 @@ from studio.session.autosave import Autosave
 from studio.surface.mesh import Mesh
 from studio.surface.mesh import load as load_mesh
 from studio.texture import Texture
+from tests.runs import QUICK
 
 OBJ = """mtllib maps/m.mtl
 v 0 0 0
@@ -224,14 +225,11 @@ def test_what_is_no_project_is_told(data: bytes, tmp_path: Path) -> None:
 # -- desktop → server → desktop ---------------------------------------------------------------------------------------------
 
 SMALL = {
+    **QUICK,
     "prompt": "blue lava",
     "iterations": 2,
-    "atlas_px": 256,
     "views": 1,
     "max_views": 1,
-    "device": "cpu",
-    "renderer": "embree",
-    "generator": {"name": "tiny", "steps": 2},
     "trainer": "lora_reward",
     "rewards": {"palette": 1.0},
 }

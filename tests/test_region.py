@@ -36,17 +36,13 @@ from studio.surface.atlas import Atlas, build_atlas
 from studio.surface.mesh import Mesh, load
 from studio.texture import Texture
 from tests.meshes import joined, patch, two_set_box, uv_sphere
+from tests.runs import QUICK
 from tests.test_replay import objective, surface
 
-SIZE = 256
+SIZE = QUICK["atlas_px"]
 SMALL = {
+    **QUICK,
     "iterations": 2,
-    "atlas_px": SIZE,
-    "views": 2,
-    "max_views": 2,
-    "device": "cpu",
-    "renderer": "embree",
-    "generator": {"name": "tiny", "steps": 2},
     "trainer": {"name": "lora_reward", "seeds": 1},
     "rewards": {"palette": 1.0},
 }

@@ -13,20 +13,15 @@ from studio.config import Config, parse
 from studio.generators._multiview import CHANNELS
 from studio.progress import Live, Progress
 from studio.run import prepare, run
-from tests.meshes import uv_sphere
+from tests.runs import BALL, QUICK
 
 SMALL = {
+    **QUICK,
     "iterations": 2,
-    "atlas_px": 256,
-    "views": 2,
-    "max_views": 2,
-    "device": "cpu",
-    "renderer": "embree",
     "generator": {"name": "tiny", "steps": 3},
     "trainer": "lora_reward",
     "rewards": {"palette": 1.0},
 }
-MESH = uv_sphere(24, 12)
 
 
 def small(**changes: Any) -> Config:
@@ -34,12 +29,12 @@ def small(**changes: Any) -> Config:
 
 
 def last(config: Config) -> Progress:
-    return deque(run(config, MESH), maxlen=1)[0]
+    return deque(run(config, BALL), maxlen=1)[0]
 
 
 def test_before_is_the_untrained_texture_of_the_runs_own_seed() -> None:
     """Whatever is painted while learning, the report compares the same variation before and after."""
-    (untrained,) = deque(run(small(iterations=0), MESH), maxlen=1)
+    (untrained,) = deque(run(small(iterations=0), BALL), maxlen=1)
     assert untrained.result is not None
     for seeds in (0, 1, 2):
         result = last(small(trainer={"seeds": seeds})).result
@@ -52,18 +47,18 @@ def test_one_variation_is_learned_from_the_seed_on_screen() -> None:
     """With seeds = 1 the untrained picture is not painted twice, and the first iteration's texture is it."""
     counted: dict[str, int] = {}
     textures = []
-    for p in run(small(trainer={"seeds": 1}), MESH):
+    for p in run(small(trainer={"seeds": 1}), BALL):
         counted[p.stage] = counted.get(p.stage, 0) + 1
         textures += [p.texture] if p.checkpoint is not None and p.texture is not None else []
     assert counted["sampling"] == 2 * 3 and counted["painting"] == 3
-    (untrained,) = deque(run(small(iterations=0), MESH), maxlen=1)
+    (untrained,) = deque(run(small(iterations=0), BALL), maxlen=1)
     assert untrained.texture is not None
     assert torch.equal(textures[0].channels["base_color"], untrained.texture.channels["base_color"])
 
 
 def test_a_full_card_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "spills", lambda where: True)
-    assert sum(stages.SPILT in p.message for p in run(small(), MESH)) == 1
+    assert sum(stages.SPILT in p.message for p in run(small(), BALL)) == 1
 
 
 def test_several_variations_take_turns() -> None:
@@ -87,18 +82,18 @@ def test_several_variations_take_turns() -> None:
 def test_the_guess_is_shown_to_those_who_watch_and_changes_no_number(watched: bool) -> None:
     live = Live(weights={"palette": 1.0}, watched=watched)
     sampling, scores = [], []
-    for p in run(small(), MESH, lambda: live):
+    for p in run(small(), BALL, lambda: live):
         sampling += [p] if p.stage == "sampling" else []
         scores += [p.metrics["score"]] if p.checkpoint is not None else []
     assert all((p.pictures is not None) is watched for p in sampling)
     assert any(p.texture is not None for p in sampling) is watched
-    assert scores == [p.metrics["score"] for p in run(small(), MESH) if p.checkpoint is not None]
+    assert scores == [p.metrics["score"] for p in run(small(), BALL) if p.checkpoint is not None]
 
 
 def test_what_a_run_stands_on_is_prepared_once() -> None:
-    list(prepare(small(), MESH))
+    list(prepare(small(), BALL))
     kept = ground._kept
-    stages = [p.stage for p in run(small(iterations=0), MESH)]
+    stages = [p.stage for p in run(small(iterations=0), BALL)]
     assert ground._kept is kept and kept is not None
     assert stages.count("preparing the surface") == 2
     last(small(iterations=0, atlas_px=512))
@@ -117,13 +112,13 @@ def test_a_score_forgets_what_it_remembered_of_the_last_run() -> None:
 
 def test_every_channel_that_is_painted_is_shown_reported_and_kept(every_channel: None) -> None:
     live = Live(weights={"palette": 1.0}, watched=True, heat="palette")
-    seen = list(run(small(held_out=1, trainer={"seeds": 0}), MESH, lambda: live))
+    seen = list(run(small(held_out=1, trainer={"seeds": 0}), BALL, lambda: live))
     result = seen[-1].result
     assert result is not None and result.painted == set(CHANNELS) and result.report["painted"] == list(CHANNELS)
     for p in seen:
         assert p.pictures is None or p.pictures.shape[1] == 3
         assert p.texture is None or (p.painted == set(CHANNELS) and set(p.texture.channels) == set(CHANNELS))
-    untouched = MESH.sets[0].roughness
+    untouched = BALL.sets[0].roughness
     assert (result.texture.channels["roughness"] != untouched).float().mean() > 0.5
     assert result.report["consistency_psnr"] > 0
 
@@ -136,7 +131,7 @@ def test_a_new_prompt_of_a_generator_that_looks_at_the_mesh(every_channel: None)
         return Live(weights={"palette": 1.0}, prompt=asked[-1])
 
     result = None
-    for p in run(small(), MESH, live):
+    for p in run(small(), BALL, live):
         asked += ["blue"] if p.checkpoint is not None else []
         result = p.result
     assert result is not None

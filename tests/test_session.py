@@ -27,16 +27,12 @@ from studio.session import Session, painting
 from studio.session.problem import out_of_memory, problem
 from studio.surface.mesh import Mesh
 from tests.meshes import uv_sphere
+from tests.runs import QUICK
 
 SMALL = {
+    **QUICK,
     "prompt": "red stripes",
     "iterations": 3,
-    "atlas_px": 256,
-    "views": 2,
-    "max_views": 2,
-    "device": "cpu",
-    "renderer": "embree",
-    "generator": {"name": "tiny", "steps": 2},
     "trainer": {"name": "lora_reward", "seeds": 1},
     "rewards": {"palette": {"weight": 1.0}},
 }

@@ -9,8 +9,9 @@ import torch
 
 from studio.config import parse
 from studio.run import run
+from studio.trainers import nabla_db
 from studio.variety import diversity
-from tests.trainers.test_nabla_db import MESH, SMALL
+from tests.runs import BALL, QUICK
 
 
 def test_it_is_the_mean_distance_of_all_pairs() -> None:
@@ -20,9 +21,11 @@ def test_it_is_the_mean_distance_of_all_pairs() -> None:
 
 
 @pytest.mark.parametrize("trainer", [{"name": "lora_reward", "anchor": 0.1}, {"name": "nabla_db", "beta": 0.0, "updates": 1}])
-def test_every_trainer_that_learns_says_what_it_kept(trainer: dict) -> None:
-    config = parse({"trainer": trainer, "held_out": 2, "iterations": 1, "atlas_px": 256}, base=parse(SMALL))
-    (last,) = deque(run(config, MESH), maxlen=1)
+def test_every_trainer_that_learns_says_what_it_kept(trainer: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nabla_db, "UNTRAINED", 2)  # as many as are held out: none is painted for it alone
+    changes = {"prompt": "red", "trainer": trainer, "rewards": {"palette": 1.0}, "held_out": 2, "judge_every": 0, "iterations": 1}
+    config = parse(changes, base=parse(QUICK))
+    (last,) = deque(run(config, BALL), maxlen=1)
     assert last.result is not None
     told = last.result.report["diversity"]
     assert told["seeds"] == 2 and told["before"] > 0 and told["kept"] == pytest.approx(told["after"] / told["before"])

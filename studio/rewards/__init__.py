@@ -67,6 +67,8 @@ class Reward(ABC):
     pictures. It must not compare pictures with each other (a spread, a best one), nor normalise over them."""
     reads_prompt: ClassVar[bool] = False
     """Whether the prompt decides what is good. A judge of what the prompt asks for is only asked where a reward claims it."""
+    lasts: ClassVar[bool] = True
+    """What the score stands on is the same in the next run while its settings are: it is built once for all runs on a mesh."""
 
     def public(self) -> Reward:
         """The same for whoever gets the painted mesh: nothing of where files lie on the user's disk."""

@@ -11,13 +11,11 @@ from torch import Tensor
 
 from studio.critics import Eye
 from studio.errors import StudioError
-from studio.preferences import FEWEST_FOR_TASTE, HAND, Pick, Picks, all_homes
+from studio.preferences import DOUBTFUL, FEWEST_FOR_TASTE, Pick, Picks, all_homes
 
 FOLDS = 5
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """How much a pick has to say to move the weights: the one that predicts left-out picks best is taken."""
-DOUBTFUL = 0.65
-"""A taste that agrees with fewer picks that it was not fitted to is hardly one."""
 STEPS = 30
 
 
@@ -31,10 +29,10 @@ def folders(given: str) -> list[Path]:
 
 def enough(places: Sequence[Path]) -> list[tuple[Picks, list[Pick]]]:
     """The picks by hand of each folder, or a score's where there are none. Raises StudioError when they are too few."""
-    found = [(picks, picks.by(HAND) or picks.picks) for picks in map(Picks, places)]
+    found = [(picks, picks.yours()) for picks in map(Picks, places)]
     count = sum(len(those) for _, those in found)
     if count < FEWEST_FOR_TASTE:
-        problem = f"You have made {count} picks; a taste cannot be read from fewer than {FEWEST_FOR_TASTE}."
+        problem = f"You have made {count} pick{'s' * (count != 1)}; a taste cannot be read from fewer than {FEWEST_FOR_TASTE}."
         raise StudioError(problem, "Pick between more pairs, or give the folder of picks that were made elsewhere.")
     return [(picks, those) for picks, those in found if those]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from studio.plug import knob
@@ -27,8 +27,12 @@ class Personal(Reward):
     description = "Follows your own taste, as far as your picks tell it."
     sees = "pictures"
     averages = True
+    lasts = False
 
     picks: str = knob("", "Folder of the picks; empty: all of yours.")
+
+    def public(self) -> Personal:
+        return replace(self, picks="")
 
     def check(self, mesh: Mesh) -> None:
         from studio.rewards._taste import enough, folders

@@ -33,6 +33,8 @@ class Keeping(ABC):
         """How many picks there are of this mesh and generator, or, before the first was compared, of all; None: not yet known."""
         self.taste: tuple[float, str] | None = None
         """How well a taste that is read from all picks predicts some that were left out, and that in words."""
+        self.no_taste = ""
+        """Why none could be read, in words."""
         self._folder: Path | None = None
         self._pending, self._taste_of = 0, 0
         self._taster = Desk("taste")
@@ -85,12 +87,11 @@ class Keeping(ABC):
     def export_picks(self, target: Path) -> None:
         """Write the picks of this mesh and generator, with their textures, into a folder."""
         folder = self._known_folder()
-        there = lambda n: self.say(f"{n} {'picks were' if n != 1 else 'pick was'} written into '{target.name}'.")  # noqa: E731
+        there = lambda n: self.say(f"{_were(n)} written into '{target.name}'.")  # noqa: E731
         self._on_disk("exporting picks", lambda: Picks(folder).export(target), there, "Exporting picks")
 
     def import_picks(self, log: Path) -> None:
         """Add picks that were exported, here or elsewhere: `log` is their list."""
-
         folder = self._folder
 
         def read() -> int:
@@ -98,7 +99,7 @@ class Keeping(ABC):
             return Picks(folder or home(subject)).take_in(log.parent)
 
         def there(count: int) -> None:
-            self.say(f"{count} {'picks were' if count != 1 else 'pick was'} added.")
+            self.say(f"{_were(count)} added.")
             if self._folder is not None:
                 self._count()
             else:
@@ -113,15 +114,17 @@ class Keeping(ABC):
         return self._folder
 
     def _count(self) -> None:
-        self._write(lambda picks: None)
+        self._write(None)
 
-    def _write(self, change: Callable[[Picks], Any]) -> None:
+    def _write(self, change: Callable[[Picks], Any] | None) -> None:
+        """Change what is kept, and count it."""
         folder = self._known_folder()
         self._pending += 1
 
         def write() -> int:
             picks = Picks(folder)
-            change(picks)
+            if change is not None:
+                change(picks)
             return len(picks.by(HAND))
 
         def here(count: int) -> None:
@@ -132,6 +135,8 @@ class Keeping(ABC):
         def failed(error: BaseException) -> None:
             self._pending -= 1
             self._failed("Keeping the pick", error)
+            if change is not None and folder == self._folder:
+                self._count()
 
         self._writer.submit("", write, then=here, failed=failed)
 
@@ -179,8 +184,15 @@ class Keeping(ABC):
             return agreement()
 
         def here(found: tuple[float, str]) -> None:
-            self.taste = found
+            self.taste, self.no_taste = found, ""
             self._changed()
 
-        # What goes wrong here is told when the reward is used.
-        self._taster.submit("", read, then=here, failed=lambda error: None)
+        def failed(error: BaseException) -> None:
+            self.taste, self.no_taste = None, f"No taste can be read. {error}"
+            self._changed()
+
+        self._taster.submit("", read, then=here, failed=failed)
+
+
+def _were(picks: int) -> str:
+    return "1 pick was" if picks == 1 else f"{picks} picks were"

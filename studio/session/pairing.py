@@ -53,6 +53,10 @@ class Pool:
             self._at_hand.remove(max(self._at_hand, key=lambda one: self._seen[one.key]))
         self._at_hand.append(variation)
 
+    def holds(self, prompt: str) -> bool:
+        """There are variations of this prompt."""
+        return any(one.prompt == prompt for one in self._at_hand)
+
     @property
     def unseen(self) -> int:
         """How many nobody has been shown."""

@@ -15,11 +15,12 @@ from studio import device
 from studio import document as edits
 from studio.config import Config, parse
 from studio.errors import StudioError
-from studio.preferences import Picks
+from studio.preferences import Pick, Picks
 from studio.session.keeping import Keeping
 from studio.session.pairing import AHEAD, ROOM, Pair, Pool, Variation
-from studio.session.running import Seen
-from studio.worker import Worker
+from studio.session.recovering import Recovery
+from studio.session.running import WAITING, Seen
+from studio.worker import Worker, ended
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,6 +35,7 @@ class Picking(Keeping, ABC):
     """Belongs to the main thread; `_watch_variations` takes what the worker left."""
 
     mesh: Mesh | None
+    recovery: Recovery
     _leaving: Worker[Seen] | None
 
     def __init__(self) -> None:
@@ -43,10 +45,12 @@ class Picking(Keeping, ABC):
         self.painting = ""
         """What is being done for the next variation, in words."""
         self._pool = Pool()
-        self._answered: deque[tuple[Pair, bool]] = deque(maxlen=ROOM)  # they hold textures
+        self._answered: deque[tuple[Pair, Pick | None]] = deque(maxlen=ROOM)  # they hold textures
         self._variations: Worker[Seen | Variation] | None = None
         self._compared: tuple[object, ...] = ()
         """What the settings were that variations cannot follow."""
+        self._placed: tuple[object, ...] = ()
+        """What the settings were that decide where picks lie."""
 
     @property
     @abstractmethod
@@ -81,6 +85,9 @@ class Picking(Keeping, ABC):
             raise StudioError("A run is going on.", "Stop it, then compare.")
         if self.mesh is None:
             raise StudioError("There is no mesh to paint.", "Open one first.")
+        if self.recovery.active:
+            raise StudioError("Materials are being recovered.", "Wait until that is done, or stop it under Recover.")
+        self._forget_where_they_lie()
         trainer = {"name": "variations", "count": 0, "picks": getattr(self.config.trainer, "picks", "")}
         config = parse({"trainer": trainer}, base=replace(self.config, rewards=(), held_out=0, judge_every=0))
         config = self._on_the_right_uvs(config)
@@ -88,7 +95,8 @@ class Picking(Keeping, ABC):
         config.check_loras()
         self._pool, self.pair, self.painting = Pool(), None, "preparing"
         self._answered.clear()
-        mesh, after, self._leaving, self._compared = self.mesh, self._leaving, None, _lasting(self.config)
+        mesh, after, self._leaving = self.mesh, self._leaving, None
+        self._compared, self._placed = _lasting(self.config), _place(self.config)
         live = lambda: edits.live(config, self.config if self.config.prompt.strip() else config, None)  # noqa: E731
         self._variations = Worker(lambda: _painted(config, mesh, live, after))
         self._variations.start()
@@ -107,33 +115,48 @@ class Picking(Keeping, ABC):
             self._changed()
 
     def _compare_as_edited(self) -> None:
-        """Begin anew where the settings have changed in what variations cannot follow."""
-        if self.comparing and _lasting(self.config) != self._compared:
+        """Begin anew where the settings have changed in what variations cannot follow; paint what is asked for now."""
+        if self._variations is None:
+            self._forget_where_they_lie()
+        elif _lasting(self.config) != self._compared:
             self.stop_comparing()
             self._or_say_why_not(self.compare)
+        elif not self._enough:
+            self._variations.resume()
+
+    def _forget_where_they_lie(self) -> None:
+        """Where the settings are no longer those of the picks that were counted."""
+        if self._folder is not None and _place(self.config) != self._placed:
+            self._folder = self.picked = None
 
     def pick(self, side: Side | None) -> None:
         """The left or the right one is better, or neither: the next pair."""
         if self.pair is None or self._folder is None:
             return
-        pair = self.pair
+        pair, pick = self.pair, None
         if side is not None:
-            better, worse = (one.key for one in (pair if side == "left" else pair[::-1]))
-            self._write(lambda picks: picks.prefer(better, worse))
+            pick = Pick(*(one.key for one in (pair if side == "left" else pair[::-1])))
+            self._write(lambda picks: picks.prefer(pick.better, pick.worse))
             self.picked = (self.picked or 0) + 1
-        self._answered.append((pair, side is not None))
+        self._answered.append((pair, pick))
         self._turn()
 
     def undo_pick(self) -> None:
         """Take the last answer back and show its pair again; of one long ago, only the pick is taken back."""
         if not self.can_undo_pick:
             return
-        pair, kept = self._answered.pop() if self._answered else (self.pair, True)
-        if kept:
-            self._write(lambda picks: picks.undo())
+        pair, pick = self._answered.pop() if self._answered else (None, None)
+        if pick is not None or pair is None:
+            self._write(lambda picks: picks.undo(of=pick))
             self.picked = max(0, (self.picked or 0) - 1)
-        self.pair = pair
+        self.pair = pair or self.pair
         self._changed()
+
+    @property
+    def _enough(self) -> bool:
+        """So many are ahead that no more need be painted; those of the last prompt do not count once there is another."""
+        prompt = self.config.prompt
+        return self._pool.unseen >= AHEAD and (self._pool.holds(prompt) or not prompt.strip())
 
     def _turn(self) -> None:
         """The next pair, if there is one; paint on while too few are ahead."""
@@ -141,12 +164,14 @@ class Picking(Keeping, ABC):
         if worker is None:
             return
         self.pair = self._pool.next()
-        (worker.pause if self._pool.unseen >= AHEAD else worker.resume)()
+        (worker.pause if self._enough else worker.resume)()
         self._read_taste()
         self._changed()
 
     def _watch_variations(self) -> None:
-        """Take what was painted since the last frame."""
+        """Take what was painted since the last frame; nothing is painted while materials are recovered."""
+        if self.recovery.active:
+            self.stop_comparing()
         if (worker := self._variations) is None:
             return
         state = worker.state  # read before the items: none comes after a final state
@@ -168,7 +193,7 @@ class Picking(Keeping, ABC):
         self._pool.add(variation)
         if self.pair is None:
             self._turn()
-        elif self._pool.unseen >= AHEAD and self._variations is not None:
+        elif self._enough and self._variations is not None:
             self._variations.pause()
         self._changed()
 
@@ -180,10 +205,15 @@ def _lasting(config: Config) -> tuple[object, ...]:
     return *place, config.device, config.unwrap, config.region, config.lock, loras
 
 
+def _place(config: Config) -> tuple[object, ...]:
+    """The settings that decide in which folder picks lie."""
+    where = getattr(config.trainer, "picks", "")
+    return config.generator, config.views, config.max_views, config.atlas_px, config.unwrap, where
+
+
 def _painted(config: Config, mesh: Mesh, live: Callable[[], Any], after: Worker[Seen] | None) -> Iterator[Seen | Variation]:
     """The worker's side: paint until it is stopped."""
-    while after is not None and not after.join(0.1):
-        yield Seen("waiting for the last run to end", 0, 1, 0.1)
+    yield from ended(after, WAITING)
     after = None
     from studio.run import run
 

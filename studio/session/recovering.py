@@ -12,7 +12,7 @@ from studio import device
 from studio.errors import StudioError
 from studio.plug import checked
 from studio.recovery import PRESETS, Settings, settings
-from studio.worker import Worker
+from studio.worker import Worker, ended
 
 if TYPE_CHECKING:
     from studio.materials import Misfit, Outcome
@@ -67,8 +67,7 @@ class _Work:
 
     def _steps(self) -> Iterator[str]:
         """Yields what there is to say, mostly nothing."""
-        while self._after is not None and not self._after.join(0.1):
-            yield ""
+        yield from ended(self._after, "")
         self._after = None
 
         from studio.materials import Misfit, Task, recovering

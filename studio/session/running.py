@@ -18,7 +18,7 @@ from studio.camera import Camera
 from studio.config import Config, parse
 from studio.film import Film
 from studio.progress import PAINTED, Live, Progress
-from studio.worker import Worker
+from studio.worker import BEAT_S, Worker, ended
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +54,9 @@ class Seen:
     """An iteration ended: `step` is its number, `total` how many there will be."""
     memory: tuple[int, int] = (0, 0)
     """Bytes in use and in all, of the device that computes."""
+
+
+WAITING = Seen("waiting for the last run to end", 0, 1, BEAT_S)
 
 
 class Running:
@@ -119,8 +122,7 @@ class Running:
         self.worker.hold(min(seconds, HOLD_S))
 
     def _steps(self) -> Iterator[Seen]:
-        while self._after is not None and not self._after.join(0.1):
-            yield Seen("waiting for the last run to end", 0, 1, 0.1)
+        yield from ended(self._after, WAITING)
         self._after = None
 
         from studio.run import run

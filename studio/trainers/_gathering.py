@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -67,7 +68,7 @@ def gathered(objective: Objective, picks: Picks, plan: Plan, live: Live) -> Gene
     hardly differ, and for a score that may not run here.
     """
     own = plan.score == REWARDS
-    who = f"{REWARDS} {sorted(live.weights.items())}" if own else black_box.named(plan.score)
+    who = _own_name(objective, live) if own else black_box.named(plan.score)
     failed = 0
     with black_box.Judge(plan.score if not own else "", seconds=plan.seconds) as judge:
         for n in range(plan.samples):
@@ -93,6 +94,12 @@ def gathered(objective: Objective, picks: Picks, plan: Plan, live: Live) -> Gene
             yield Progress("gathering", n + 1, plan.samples, metrics={})
     _pick(picks, who, plan, {s.key for s in picks.samples.values() if s.subject == files.jsonable(objective.subject)})
     return who
+
+
+def _own_name(objective: Objective, live: Live) -> str:
+    """What the answers of the run's own rewards are kept under: other weights or knobs, another name."""
+    rewards = sorted((t.name, live.weights.get(t.name, 0.0), t.settings) for t in objective.terms)
+    return f"{REWARDS}@{hashlib.sha256(repr(rewards).encode()).hexdigest()[:16]}"
 
 
 def _asked(judge: black_box.Judge, pictures: Tensor, painted: Painted) -> Generator[Progress, None, float | str]:

@@ -43,13 +43,18 @@ class Pairs:
     """The picks of a folder that fit a run, parted into those that are learned and those held out."""
 
     def __init__(self, objective: Objective, picks: Picks, who: str | None) -> None:
-        """`who`: only picks by this one. Raises StudioError when too few fit."""
-        asked = [pick for pick in picks.picks if who is None or pick.by == who]
+        """`who`: picks by this one; None: your own, where there are some. Raises StudioError when too few fit."""
+        asked = picks.yours() if who is None else picks.by(who)
         usable = [p for p in asked if all(fits(picks.samples[key], objective.subject) for key in (p.better, p.worse))]
         if len(usable) < FEWEST:
-            others = f"; {len(asked) - len(usable)} were made for another mesh, cameras or generator" if asked else ""
-            problem = f"There are {len(usable)} picks to learn from in '{picks.folder}'{others}."
-            raise StudioError(problem, f"Make at least {FEWEST}, give another folder as 'picks', or let a score prefer.")
+            n, others = len(usable), len(asked) - len(usable)
+            problem = f"There {'is 1 pick' if n == 1 else f'are {n} picks'} to learn from in '{picks.folder}'"
+            if others:
+                problem += f"; {others} {'was' if others == 1 else 'were'} made for another mesh, cameras or generator"
+            more = f"Make at least {FEWEST}, give another folder as 'picks', or let a score prefer."
+            if who is not None:
+                more = f"Let the score see {4 * FEWEST} textures or more ('samples'), or lower the 'gap'."
+            raise StudioError(f"{problem}.", more)
         self.held_out = usable[HELD_OUT - 1 :: HELD_OUT]
         self.trained = [pick for n, pick in enumerate(usable) if n % HELD_OUT != HELD_OUT - 1]
         self._objective, self._painter, self._picks = objective, objective.painter, picks

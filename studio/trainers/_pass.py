@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+import math
+from collections.abc import Generator, Sequence
 
 import torch
 from torch import Tensor
 
+from studio.errors import StudioError
 from studio.generators import Painter, Scene
 from studio.progress import Progress
 from studio.replay import chunks
@@ -67,3 +69,12 @@ class Pass:
 
     def _mode(self) -> contextlib.AbstractContextManager[None]:
         return self._painter.base() if self._base else contextlib.nullcontext()
+
+
+def clipped_norm(parameters: Sequence[Tensor], limit: float = math.inf) -> float:
+    """The norm of the gradient that passes have added up, which is scaled down to `limit`. Raises StudioError where it is no
+    number: a step along it would lose all that was learned."""
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, limit))
+    if not math.isfinite(norm):
+        raise StudioError(f"The gradient turns into {norm}.", "Lower the rate or beta, or the generator's guidance.")
+    return norm

@@ -64,8 +64,8 @@ class Guard:
         """What was learned while all was well."""
 
     def ran_away(self, excess: float, lora: dict[str, Tensor]) -> bool:
-        """After a step; `excess` is by how much the worse is denoised worse than at first, in standard deviations of a pair's
-        difference (DPO comes to rest at about 4); `lora` is what it was made with."""
+        """`excess` is by how much the worse is denoised worse than at first, in standard deviations of a pair's difference (DPO
+        comes to rest at about 4); `lora` is what denoised it."""
         self._last = [*self._last[1 - self.WINDOW :], excess]
         mean = sum(self._last) / len(self._last)
         if mean <= self.HEALTHY or not self.lora:

@@ -68,6 +68,7 @@ class NablaDB(Trainer):
         from studio.errors import StudioError
         from studio.progress import Progress
         from studio.trainers._average import Average
+        from studio.trainers._pass import clipped_norm
         from studio.trainers._tilt import chosen, usable
         from studio.trainers._transitions import Aim, descended, gathered, spreads
 
@@ -130,7 +131,7 @@ class NablaDB(Trainer):
                     )
                     losses.append(loss)
                     apart.append(kl)
-                norms.append(float(torch.nn.utils.clip_grad_norm_(parameters, float("inf"))))
+                norms.append(clipped_norm(parameters))
                 adam.step()
                 objective.taught()
                 average.update()

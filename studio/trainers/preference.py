@@ -75,6 +75,7 @@ class Preference(Trainer):
         from studio.progress import Progress
         from studio.trainers._average import Average
         from studio.trainers._pairs import Pairs
+        from studio.trainers._pass import clipped_norm
         from studio.trainers._preferring import Guard
 
         painter = objective.painter
@@ -107,17 +108,15 @@ class Preference(Trainer):
                 settings = {"method": self.method, "beta": beta, "margin": self.margin * spread, "share": 1 / self.batch}
                 seen.append((yield from pairs.learned(turn, seed=objective.train_seed(iteration, n), **settings)))
             objective.taught()
-            norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.clip))
-            before = average.state()["lora"]
-            adam.step()
-            average.update()
-            metrics = {name: fmean(getattr(one, name) for one in seen) for name in ("loss", "drift")} | {"gradient": norm}
+            metrics = {name: fmean(getattr(one, name) for one in seen) for name in ("loss", "drift")}
             excess = fmean(one.worse - one.worse_reference for one in seen) / spread
-            if self.method == "dro_published" and guard.ran_away(excess, before):
-                stopped, ended = (
-                    "The published DRO ran away and was stopped; what was learned before that is kept.",
-                    iteration + 1,
-                )
+            if self.method == "dro_published" and guard.ran_away(excess, average.state()["lora"]):
+                stopped = "The published DRO ran away and was stopped; what was learned before that is kept."
+                ended = iteration + 1
+            else:
+                metrics["gradient"] = clipped_norm(parameters, self.clip)
+                adam.step()
+                average.update()
             drift = metrics["drift"]
             shown: dict[str, Any] = {}
             if (iteration + 1) % self.look_every == 0 or iteration + 1 == iterations or stopped:

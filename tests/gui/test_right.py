@@ -6,13 +6,14 @@ import csv
 import math
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from studio.gui.panels import _flat, _icons, curves, film, health, tools, views
+from studio.gui.panels import _flat, _icons, curves, film, health, picks, tools, views
 from studio.gui.panels._flat import Look
 from studio.gui.panels._words import duration, exposure, fitted, memory, named, number, pace, ticks
 from studio.shot import CHANNELS
@@ -287,3 +288,32 @@ def test_the_run_report_warns_of_what_is_poor() -> None:
     poor = health.of_run({"coverage": 0.5, "seam_error": 0.3, "consistency_psnr": 9.0})
     assert all(row.remedy for row in poor)
     assert health.of_run({"consistency_psnr": None}) == []
+
+
+# -- picks --------------------------------------------------------------------------------------------------------------------
+
+
+def picking(**facts: Any) -> Any:
+    """What the panel reads of a session."""
+    plain = {"picked": 0, "where_picks_lie": Path("x"), "taste": None, "no_taste": "", "active": False, "report": {}}
+    return SimpleNamespace(**{**plain, **facts})
+
+
+def test_the_panel_says_how_far_picking_is() -> None:
+    assert picks.told(picking()) == "No picks yet."
+    assert picks.told(picking(picked=1)) == "1 pick. 3 more, and the generator can learn from them."
+    assert picks.told(picking(picked=12, where_picks_lie=None)) == "12 picks, of all meshes. More make it surer."
+    assert picks.tasted(picking(picked=7)) == ("A taste can be read from 8 picks.", False)
+    assert picks.tasted(picking(picked=8)) == ("Your taste is being read …", False)
+    assert picks.tasted(picking(picked=8, no_taste="No taste can be read.")) == ("No taste can be read.", True)
+    assert [picks.tasted(picking(picked=9, taste=(share, "It."))) for share in (0.6, 0.7)] == [("It.", True), ("It.", False)]
+
+
+def test_the_panel_says_what_was_learned() -> None:
+    found = {"pairs": 4, "held_out_pairs": 1, "accuracy": [[2, 0.0], [4, 1.0]], "stopped": ""}
+    report = {"preferences": found, "diversity": {"kept": 0.9}}
+    said = "Learned from 4 picks. It agrees with 100% of the 1 that was held out. Variety kept: 90%; see the tab Seeds."
+    assert picks.learned(picking(report=report)) == (said, 1.0)
+    assert picks.learned(picking(report=report, active=True)) == picks.learned(picking()) == ("", None)
+    none_left = {**found, "held_out_pairs": 0, "accuracy": [], "stopped": "It ran away."}
+    assert picks.learned(picking(report={"preferences": none_left})) == ("Learned from 4 picks. It ran away.", None)

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from studio.config import parse
 from studio.critics import Eye
 from studio.errors import StudioError
 from studio.preferences import Picks
 from studio.rewards import SOCKET, notes
 from studio.rewards._taste import Taste, fitted
+from studio.run import run
 from tests.rewards.sheet import scene
+from tests.runs import BALL, QUICK
 
 CPU = torch.device("cpu")
 
@@ -41,7 +44,7 @@ def picked(folder: Path, n: int, *, flips: float) -> Path:
     for seed in range(n):
         colours = torch.randint(256, (2, 1, 3, 1, 1), generator=source, dtype=torch.uint8)
         keys = [
-            picks.add(x0=torch.zeros(1, 1, 1, 1), pictures=c.expand(1, 3, 8, 8), prompt="", seed=seed, subject={}).key
+            picks.add(x0=torch.zeros(1, 1, 1, 1), pictures=c.expand(1, 3, 64, 64), prompt="", seed=seed, subject={}).key
             for c in colours
         ]
         first = bool(colours[0, 0, 0] > colours[1, 0, 0]) != bool(torch.rand((), generator=source) < flips)
@@ -79,3 +82,14 @@ def test_too_few_picks_are_refused_before_a_run(tmp_path: Path) -> None:
         with pytest.raises(StudioError, match="You have made 5 picks"):
             refused()
     assert "read from 12 picks" in notes(SOCKET.make("personal").build(mesh, atlas, CPU))[0]
+
+
+@pytest.mark.usefixtures("small_pictures")
+def test_every_run_reads_the_picks_that_were_made_by_then(tmp_path: Path) -> None:
+    """Though the next run on a mesh stands on what the last one prepared."""
+    config = parse({"trainer": "sample", "rewards": {"personal": {"picks": str(tmp_path)}}}, base=parse(QUICK))
+    for n in (8, 9):
+        picked(tmp_path, n, flips=0.0)
+        said = " ".join(p.message for p in run(config, BALL))
+        assert f"read from {len(Picks(tmp_path).picks)} picks" in said
+    assert str(tmp_path) not in config.public().to_toml()

@@ -50,9 +50,12 @@ class Learner(nn.Module):
         nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, x: Tensor, i: int) -> Tensor:
-        wave = 2 * math.pi * TIMES[i] * torch.tensor([0.25, 0.5, 1.0, 2.0])
-        time = torch.cat([wave.sin(), wave.cos()]).expand(len(x), 8)
-        return base(x, i) + self.layers(torch.cat([x, time], 1))
+        return base(x, i) + self.added(x, torch.full((len(x),), TIMES[i]))
+
+    def added(self, x: Tensor, times: Tensor) -> Tensor:
+        """[N, 2] at times [N]."""
+        wave = 2 * math.pi * times[:, None] * torch.tensor([0.25, 0.5, 1.0, 2.0])
+        return self.layers(torch.cat([x, wave.sin(), wave.cos()], 1))
 
 
 def step(x: Tensor, x0: Tensor, i: int, noise: Tensor | None) -> Tensor:
@@ -90,9 +93,12 @@ def taught(
         if n % refresh == 0:
             xs = chain(model, batch)
             kept = [(i, xs[i], base(xs[i], i), slope(xs[i + 1], i + 1)) for i in _tilt.chosen(steps, fraction, generator=source)]
+        added = model.added(
+            torch.cat([x for _, x, *_ in kept]), torch.tensor([TIMES[i] for i, *_ in kept]).repeat_interleave(batch)
+        )
         loss = torch.zeros(())
-        for i, x, frozen, pull in kept:
-            means = step(x, model(x, i), i, None), step(x, frozen, i, None)
+        for (i, x, frozen, pull), more in zip(kept, added.split(batch), strict=True):
+            means = step(x, frozen + more, i, None), step(x, frozen, i, None)
             apart = _tilt.residual(*means, pull, spread=SPREADS[i], signal=SIGNAL[i], beta=beta, weighting=weighting)
             loss = loss + apart.square().mean() / len(kept)
         adam.zero_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from studio.film import checkpoint_bytes, checkpoint_from
 from studio.preferences import Picks
 from studio.progress import Progress
 from studio.run import run
+from studio.trainers import _pairs
 from studio.trainers._preferring import Errors, Guard, auto_beta, loss
 from tests.meshes import uv_sphere
+from tests.runs import BALL, QUICK
 
 # -- known truths -------------------------------------------------------------------------------------------------------------
 
@@ -52,7 +55,7 @@ def test_dro_leaves_the_worse_alone_once_it_is_far_enough() -> None:
 
 
 def test_a_gain_is_the_picked_order() -> None:
-    assert float(errors(better=0.2)[0].gain) == pytest.approx(0.1) and float(errors(worse=0.4)[0].gain) == pytest.approx(-0.1)
+    assert errors(better=0.2)[0].gain.item() == pytest.approx(0.1) and errors(worse=0.4)[0].gain.item() == pytest.approx(-0.1)
 
 
 def test_beta_scales_with_how_much_pairs_differ() -> None:
@@ -110,18 +113,22 @@ def test_a_guard_keeps_what_was_learned_while_all_was_well() -> None:
 
 # -- runs ---------------------------------------------------------------------------------------------------------------------
 
-MESH = uv_sphere(24, 12)
+pytestmark = pytest.mark.usefixtures("small_pictures")
+
 SMALL = {
+    **QUICK,
     "prompt": "red",
     "iterations": 4,
     "judge_every": 0,
-    "atlas_px": 256,
-    "views": 2,
-    "max_views": 2,
-    "device": "cpu",
-    "renderer": "embree",
-    "generator": {"name": "tiny", "steps": 2},
-    "trainer": {"name": "preference", "look_every": 2, "gap": 0.0, "samples": 20, "score": "colour_blind_contrast", "rate": 0.01},
+    "trainer": {
+        "name": "preference",
+        "look_every": 2,
+        "gap": 0,
+        "samples": 20,
+        "score": "colour_blind_contrast",
+        "rate": 0.01,
+        "batch": 1,
+    },
     "rewards": {"palette": 1.0},
 }
 
@@ -130,7 +137,7 @@ def ran(folder: Path, **changes: Any) -> tuple[list[Progress], list[dict[str, An
     """(all that was told, the checkpoints)"""
     base = parse({"trainer": {"picks": str(folder)}}, base=parse(SMALL))
     seen, checkpoints = [], []
-    for p in run(parse(changes, base=base), MESH):
+    for p in run(parse(changes, base=base), BALL):
         seen.append(p)
         checkpoints += [p.checkpoint()] if p.checkpoint is not None else []
     return seen, checkpoints
@@ -140,8 +147,23 @@ def learned(seen: list[Progress]) -> list[dict[str, float]]:
     return [dict(p.metrics) for p in seen if p.checkpoint is not None]
 
 
-def test_a_score_prefers_the_picks_are_kept_and_a_run_continues_to_the_same_numbers(tmp_path: Path) -> None:
-    seen, checkpoints = ran(tmp_path / "picks", trainer={"ema": 0.5})
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Progress], list[dict[str, Any]]]:
+    """A folder of picks by a score, and the run that made them and learned from them."""
+    folder = tmp_path_factory.mktemp("scored") / "picks"
+    return folder, *ran(folder, trainer={"ema": 0.5})
+
+
+@pytest.fixture
+def folder(scored: tuple[Path, list[Progress], list[dict[str, Any]]]) -> Path:
+    """With picks that fit."""
+    return scored[0]
+
+
+def test_a_score_prefers_the_picks_are_kept_and_a_run_continues_to_the_same_numbers(
+    scored: tuple[Path, list[Progress], list[dict[str, Any]]],
+) -> None:
+    folder, seen, checkpoints = scored
     result = seen[-1].result
     assert result is not None
     told = result.report["preferences"]
@@ -151,31 +173,33 @@ def test_a_score_prefers_the_picks_are_kept_and_a_run_continues_to_the_same_numb
     assert learned(seen)[0]["loss"] == pytest.approx(math.log(2), abs=1e-6)
     assert ["accuracy" in m for m in learned(seen)] == [False, True] * 2 and "palette" in learned(seen)[1]
     assert any("learns from preferences" in p.message for p in seen)
-    picks = Picks(tmp_path / "picks")
+    picks = Picks(folder)
     assert len(picks.samples) == 20 and len(picks.by("colour_blind_contrast")) == 5 and picks.damaged == 0
 
-    config = parse({"trainer": {"picks": str(tmp_path / "picks"), "ema": 0.5}}, base=parse(SMALL))
-    rest = list(run(config, MESH, resume=checkpoint_from(checkpoint_bytes(checkpoints[1]))))
+    config = parse({"trainer": {"picks": str(folder), "ema": 0.5}}, base=parse(SMALL))
+    rest = list(run(config, BALL, resume=checkpoint_from(checkpoint_bytes(checkpoints[1]))))
     assert learned(rest) == learned(seen)[2:]
     assert not [p for p in rest if p.stage == "gathering"], "what was painted and scored is kept"
     assert rest[-1].result is not None and rest[-1].result.report["preferences"] == told
 
 
 @pytest.mark.parametrize("method", ["dro", "sft", "dro_published"])
-def test_every_method_learns(tmp_path_factory: pytest.TempPathFactory, method: str) -> None:
-    folder = tmp_path_factory.getbasetemp() / "shared-picks"
-    seen, _ = ran(folder, iterations=2, trainer={"method": method, "batch": 1})
+def test_every_method_learns(folder: Path, method: str) -> None:
+    seen, _ = ran(folder, iterations=2, trainer={"method": method})
     assert len(learned(seen)) == 2 and learned(seen)[-1]["drift"] > 0
 
 
-def test_what_runs_away_is_stopped_and_taken_back(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gradient_that_is_no_number_ends_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pairs, "loss", lambda errors, method, **settings: errors.better * float("nan"))
+    with pytest.raises(StudioError, match="The gradient turns into nan. Lower the rate"):
+        ran(folder, iterations=2)
+
+
+def test_what_runs_away_is_stopped_and_taken_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny generator cannot run far; so the guard is told to be timid."""
     monkeypatch.setattr(Guard, "LIMIT", 0.01)
     monkeypatch.setattr(Guard, "HEALTHY", 0.0)
-    folder = tmp_path_factory.getbasetemp() / "shared-picks"
-    seen, checkpoints = ran(folder, iterations=20, trainer={"method": "dro_published", "rate": 0.1, "batch": 1})
+    seen, checkpoints = ran(folder, iterations=20, trainer={"method": "dro_published", "rate": 0.1})
     result = seen[-1].result
     assert result is not None and len(checkpoints) < 20 and "ran away" in result.report["preferences"]["stopped"]
     kept = checkpoints[-1]["trainer"]["guard"]["lora"]
@@ -189,7 +213,7 @@ def test_a_score_that_fails_costs_a_sentence_and_what_was_painted_is_kept(tmp_pa
         path.write_text(f"n = []\ndef score(pictures, texture):\n    n.append(0)\n    {body}\n", encoding="utf-8")
         consent.confirm(path, consent.digest(path.read_bytes()))
 
-    trainer = {"score": str(path), "samples": 20, "batch": 1}
+    trainer = {"score": str(path), "samples": 17}
     write("return 'good'")
     with pytest.raises(StudioError, match="3 textures in a row could not be scored: 'score.py' returned str 'good'") as stopped:
         ran(tmp_path / "picks", iterations=1, trainer=trainer)
@@ -198,15 +222,32 @@ def test_a_score_that_fails_costs_a_sentence_and_what_was_painted_is_kept(tmp_pa
     seen, _ = ran(tmp_path / "picks", iterations=1, trainer=trainer)
     assert [p.message for p in seen if "left out" in p.message] == ["Texture 5 is left out: 'score.py' returned nan."]
     (scores,) = Picks(tmp_path / "picks").scores.values()
-    assert len(scores) == 19 and len(learned(seen)) == 1
+    assert len(scores) == 16 and len(learned(seen)) == 1
     path.write_text(path.read_text(encoding="utf-8") + "#", encoding="utf-8")
     with pytest.raises(StudioError, match="not confirmed"):
         ran(tmp_path / "picks", trainer=trainer)
 
 
-def test_picks_of_another_mesh_and_too_few_are_refused(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
-    folder = tmp_path_factory.getbasetemp() / "shared-picks"
-    ran(folder, iterations=0)
+def test_your_own_picks_count_alone_where_there_are_some(folder: Path, tmp_path: Path) -> None:
+    picks = Picks(shutil.copytree(folder, tmp_path / "both"))
+    best, *others = list(picks.samples)[:5]
+    for other in others:
+        picks.prefer(best, other)
+    seen, _ = ran(tmp_path / "both", iterations=0, trainer={"score": ""})
+    assert seen[-1].result is not None
+    told = seen[-1].result.report["preferences"]
+    assert (told["pairs"], told["held_out_pairs"]) == (4, 0) and len(picks.picks) == 9
+
+
+def test_rewards_with_other_knobs_are_another_score(tmp_path: Path) -> None:
+    for colours in (["#ff0000"], ["#0000ff"], ["#ff0000"]):
+        with pytest.raises(StudioError, match="There is 1 pick to learn from .* Let the score see 16 textures or more"):
+            ran(tmp_path, trainer={"score": "rewards", "samples": 4}, rewards={"palette": {"colors": colours}})
+    red, blue = Picks(tmp_path).scores.values()
+    assert red.keys() == blue.keys() and all(red[key] != blue[key] for key in red)
+
+
+def test_picks_of_another_mesh_and_too_few_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(StudioError, match="There are 0 picks .* 5 were made for another mesh"):
         for _ in run(parse({"trainer": {"picks": str(folder), "score": ""}}, base=parse(SMALL)), uv_sphere(12, 6)):
             pass
@@ -228,9 +269,11 @@ def test_without_a_folder_picks_have_a_place_of_their_own_and_a_loaded_lora_is_t
         p.data += 0.05
     file = tmp_path / "own.safetensors"
     file.write_bytes(lora.encoded(painter.lora_state(), {}))
-    ran(Path(""), iterations=0, trainer={"picks": "", "samples": 20})
+    ran(Path(""), trainer={"name": "variations", "picks": "", "count": 5})
     (folder,) = preferences.all_homes().iterdir()
-    assert len(Picks(folder).picks) == 5
+    best, *others = Picks(folder).samples
+    for other in others:
+        Picks(folder).prefer(best, other)
     seen, _ = ran(Path(""), iterations=1, trainer={"picks": "", "score": ""}, loras={"own": str(file)})
     assert learned(seen)[0]["loss"] == pytest.approx(math.log(2), abs=1e-6)
 

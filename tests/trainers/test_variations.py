@@ -14,22 +14,14 @@ from studio.progress import Progress
 from studio.run import run
 from studio.session.forecast import forecast
 from studio.trainers.variations import Variations
-from tests.meshes import uv_sphere
+from tests.runs import BALL, QUICK
 
-SMALL = {
-    "prompt": "red stripes",
-    "atlas_px": 256,
-    "views": 2,
-    "max_views": 2,
-    "device": "cpu",
-    "renderer": "embree",
-    "generator": {"name": "tiny", "steps": 2},
-}
-MESH = uv_sphere(16, 8)
+pytestmark = pytest.mark.usefixtures("small_pictures")
+SMALL = {**QUICK, "prompt": "red stripes"}
 
 
 def ran(**trainer: Any) -> list[Progress]:
-    return list(run(parse({"trainer": {"name": "variations", **trainer}}, base=parse(SMALL)), MESH))
+    return list(run(parse({"trainer": {"name": "variations", **trainer}}, base=parse(SMALL)), BALL))
 
 
 def test_every_variation_is_kept_and_shown_and_no_seed_comes_twice(tmp_path: Path) -> None:
@@ -43,7 +35,7 @@ def test_every_variation_is_kept_and_shown_and_no_seed_comes_twice(tmp_path: Pat
 
 
 def test_without_a_count_it_paints_until_it_is_stopped(tmp_path: Path) -> None:
-    steps = run(parse({"trainer": {"name": "variations", "picks": str(tmp_path), "count": 0}}, base=parse(SMALL)), MESH)
+    steps = run(parse({"trainer": {"name": "variations", "picks": str(tmp_path), "count": 0}}, base=parse(SMALL)), BALL)
     kept = (p for p in steps if p.kept is not None)
     for _ in range(3):
         next(kept)

@@ -15,7 +15,7 @@ from studio.gui.panels import Panel
 from studio.gui.panels._room import close, measurable
 from studio.gui.panels._words import counted
 from studio.gui.theme import GRID
-from studio.preferences import FEWEST, FEWEST_FOR_TASTE
+from studio.preferences import DOUBTFUL, FEWEST, FEWEST_FOR_TASTE
 
 if TYPE_CHECKING:
     from studio.gui.app import App
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 REWARD = "personal"
 WEIGHT = 2.0
 """The slider's range to either side; larger weights can be typed."""
-DOUBTFUL = 0.65
-"""A taste that predicts fewer picks is hardly one."""
 PLENTY = 32
 """So many picks tell most tastes."""
 TALL, BAR = 36, 18
@@ -61,6 +59,17 @@ def told(session: Session) -> str:
     return f"{made}. " + ("More make it surer." if n < PLENTY else "That is plenty.")
 
 
+def tasted(session: Session) -> tuple[str, bool]:
+    """What is to be said of the taste that the picks tell, and whether that is a warning."""
+    if session.taste is not None:
+        accuracy, said = session.taste
+        return said, accuracy < DOUBTFUL
+    if session.no_taste:
+        return session.no_taste, True
+    few = (session.picked or 0) < FEWEST_FOR_TASTE
+    return f"A taste can be read from {FEWEST_FOR_TASTE} picks." if few else "Your taste is being read …", False
+
+
 def learned(session: Session) -> tuple[str, float | None]:
     """What the last learning from picks brought, and the share of held-out picks it agrees with."""
     found = session.report.get("preferences")
@@ -69,7 +78,8 @@ def learned(session: Session) -> tuple[str, float | None]:
     accuracy = found["accuracy"][-1][1] if found["accuracy"] else None
     said = f"Learned from {counted(found['pairs'], 'pick')}."
     if accuracy is not None:
-        said += f" It agrees with {accuracy:.0%} of the {found['held_out_pairs']} that were held out."
+        held = found["held_out_pairs"]
+        said += f" It agrees with {accuracy:.0%} of the {held} that {'was' if held == 1 else 'were'} held out."
     if found.get("stopped"):
         said += f" {found['stopped']}"
     kept = (session.report.get("diversity") or {}).get("kept")
@@ -194,14 +204,13 @@ class _Picks:
     def _follow_taste(self, session: Session, n: int) -> None:
         weights, taste = session.document.config.weights(), session.taste
         dpg.configure_item("picks.taste", show=taste is not None)
-        doubtful = taste is not None and taste[0] < DOUBTFUL
+        said, doubtful = tasted(session)
         if taste is not None:
             dpg.set_value("picks.accuracy", taste[0])
             dpg.configure_item("picks.accuracy", overlay=f"predicts {taste[0]:.0%}")
-        wait = f"A taste can be read from {FEWEST_FOR_TASTE} picks." if n < FEWEST_FOR_TASTE else "Your taste is being read …"
-        dpg.set_value("picks.said", taste[1] if taste is not None and not doubtful else "" if doubtful else wait)
+        dpg.set_value("picks.said", "" if doubtful else said)
         dpg.configure_item("picks.said", show=not doubtful)
-        dpg.set_value("picks.doubt", taste[1] if doubtful and taste is not None else "")
+        dpg.set_value("picks.doubt", said if doubtful else "")
         dpg.configure_item("picks.doubt", show=doubtful)
         used = REWARD in weights
         dpg.configure_item("picks.weight", show=used)

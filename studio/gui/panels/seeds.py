@@ -98,10 +98,9 @@ class _Seeds:
         if self._seen and not dpg.is_item_visible(self._parent):
             return
         wide = (dpg.get_item_width("zone.right") or 0) - self._app.theme.px(36)
-        state = (id(session.report), wide)
-        if state == self._seen:
+        if self._seen and self._seen[0] is session.report and self._seen[1] == wide:
             return
-        self._seen = state
+        self._seen = session.report, wide
         said, bad = told(session.report)
         for tag, text in (("kept", "" if bad else said), ("warning", said if bad else "")):
             dpg.set_value(f"seeds.{tag}", text)
