@@ -1,6 +1,8 @@
 """Recovery against a known truth whose pictures were traced, not shaded: eighteen materials on a sphere, under a known light.
 
-The control shows what the schedules are for: two branches without them, both losses summed, take black plastic for metal.
+The control shows what the schedules are for: two branches without them, both losses summed, take black plastic for metal. How
+much of it depends on the seed. That some of it is does not: with every seed tried, a tenth of the worst dark patch is off by more
+than 0.5, where `split` stays below 0.1. The mean over the worst patch is above 0.5 for most seeds, not for all (0.40 for seed 1).
 """
 
 from __future__ import annotations
@@ -60,13 +62,23 @@ def done(capture: Capture, chosen: Settings, **options: Any) -> tuple[list[Progr
             return said, end.value
 
 
-def per_patch(found: Recovered, channel: str) -> Tensor:
-    """[18] mean error of each patch, away from its borders."""
+def dark_metallic(found: Recovered) -> list[Tensor]:
+    """The metallic error of every texel of each dark patch, away from its borders."""
     truth = example("sphere").texture(atlas())
-    away = (found.texture.channels[channel] - truth.channels[channel]).abs().mean(1)
+    away = (found.texture.channels["metallic"] - truth.channels["metallic"]).abs().flatten()
     number, inside = patch(atlas().position.reshape(-1, 3))
     use = inside & atlas().valid.flatten() & found.seen.flatten()
-    return torch.stack([away.flatten()[use & (number == k)].mean() for k in range(18)])
+    return [away[use & (number == k)] for k in DARK]
+
+
+def worst_mean(found: Recovered) -> float:
+    """Of the dark patches, the mean metallic error of the worst one."""
+    return max(float(away.mean()) for away in dark_metallic(found))
+
+
+def worst_tenth(found: Recovered) -> float:
+    """Of the dark patches, what a tenth of the worst one is off by in metallic, at least."""
+    return max(float(away.quantile(0.9)) for away in dark_metallic(found))
 
 
 def small(views: int = 6) -> Capture:
@@ -78,9 +90,9 @@ def test_split_finds_the_materials_of_traced_pictures() -> None:
     said, found = done(scene.kept(), chosen, environment=light())
     truth = example("sphere").texture(atlas())
     off = errors(found.texture, truth, atlas().valid & found.seen)
-    told = {"psnr": found.psnr, **off, "dark metallic": per_patch(found, "metallic")[list(DARK)].tolist()}
+    told = {"psnr": found.psnr, **off, "dark mean": worst_mean(found), "dark tenth": worst_tenth(found)}
     assert off["roughness"] < 0.06 and off["metallic"] < 0.05 and off["base_color"] < 0.03, told
-    assert found.psnr > 32 and max(told["dark metallic"]) < 0.25, told
+    assert found.psnr > 32 and told["dark mean"] < 0.25 and told["dark tenth"] < 0.25, told
     held_out = held_out_psnr(example("sphere").mesh, atlas(), found.texture, truth, rasterizer(), lights=("softbox",))
     assert held_out > 26, held_out
     assert said[-1].stage == "recovered" and found.seen[atlas().valid].float().mean() > 0.9
@@ -89,7 +101,7 @@ def test_split_finds_the_materials_of_traced_pictures() -> None:
 def test_the_control_takes_black_for_metal() -> None:
     chosen = settings("split", {**QUICK, **CONTROL, "iterations": 100, "fine_iterations": 1, "batch_px": 1024})
     _, found = done(scene.kept(), chosen, environment=light())
-    assert float(per_patch(found, "metallic")[list(DARK)].max()) > 0.5
+    assert worst_mean(found) > 0.5 and worst_tenth(found) > 0.6, (worst_mean(found), worst_tenth(found))
 
 
 def test_resuming_gives_the_same_numbers() -> None:
@@ -121,12 +133,13 @@ def test_resuming_gives_the_same_numbers() -> None:
 
 
 def test_a_light_that_is_not_known_is_learned() -> None:
-    """Its even beginning learns where the lamps are; what it shows is better met than by the even light."""
+    """Its even beginning learns where the lamps are, not only that there are some; it meets the pictures better."""
     chosen = settings("split", {**QUICK, "iterations": 60, "fine_iterations": 1, "light_px": 16, "batch_px": 1024})
     said, found = done(scene.kept(), chosen)
     first = next(p for p in said if "psnr" in p.metrics)
     assert found.radiance is not None and found.psnr > first.metrics["psnr"] + 3
-    assert alignment(found.light, light())[1] > 0.35
+    angle_deg, correlation = alignment(found.light, light())
+    assert angle_deg < 15 and correlation > 0.35, (angle_deg, correlation)
 
 
 @pytest.mark.parametrize("preset", ["paper", "joint"])
@@ -188,14 +201,12 @@ def test_split_never_fails_whatever_the_seed(seed: int) -> None:
     _, found = done(scene.kept(), chosen, environment=light())
     off = errors(found.texture, example("sphere").texture(atlas()), atlas().valid & found.seen)
     assert off["roughness"] < 0.07 and off["metallic"] < 0.05 and off["base_color"] < 0.03, off
-    assert float(per_patch(found, "metallic")[list(DARK)].max()) < 0.25
+    assert worst_mean(found) < 0.25 and worst_tenth(found) < 0.25, (worst_mean(found), worst_tenth(found))
 
 
 @pytest.mark.long
-def test_the_control_fails_on_dark_patches_in_half_of_the_seeds() -> None:
-    worst = []
-    for seed in range(4):
-        chosen = settings("split", {**QUICK, **CONTROL, "iterations": 300, "fine_iterations": 1, "seed": seed})
-        _, found = done(scene.kept(), chosen, environment=light())
-        worst.append(float(per_patch(found, "metallic")[list(DARK)].max()))
-    assert sum(off > 0.5 for off in worst) >= 2, worst
+@pytest.mark.parametrize("seed", range(3))
+def test_the_control_fails_on_a_dark_patch_whatever_the_seed(seed: int) -> None:
+    chosen = settings("split", {**QUICK, **CONTROL, "iterations": 300, "fine_iterations": 1, "seed": seed})
+    _, found = done(scene.kept(), chosen, environment=light())
+    assert worst_tenth(found) > 0.5, (worst_mean(found), worst_tenth(found))
