@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from studio.captures import _llff, _nerf, _pictures, _usd
-from studio.captures._frames import CONVENTIONS, Frame, Frames
+from studio.captures._frames import CONVENTIONS, Frame, Frames, stops
 from studio.errors import StudioError, unknown
 from studio.pinhole import Pinhole
+
+__all__ = ["CONVENTIONS", "OWN_FILE", "READERS", "Capture", "as_meant", "load", "stops"]
 
 OWN_FILE = "capture.json"
 READERS: tuple[tuple[str, Callable[[Path], Frames]], ...] = (
@@ -92,13 +94,16 @@ def load(path: str | Path, *, size_px: int = 512, convention: str = "opengl") ->
     read = [p for p in pictures if p is not None]
     side = max(max(p.rgb.shape[:2]) for p in read)
     squares = [_pictures.squared(p, side) for p in read]
-    alpha = None if any(s.alpha is None for s in squares) else torch.stack([s.alpha for s in squares if s.alpha is not None])
+    alphas = [s.alpha for s in squares if s.alpha is not None]
+    bare = [frames[i].picture.name for i, s in zip(kept, squares, strict=True) if s.alpha is None]
+    if alphas and bare:
+        notes.append(f"{len(bare)} of {len(squares)} pictures have no mask or alpha, so none is used; the first is '{bare[0]}'.")
     written = tuple(_camera(frames[i], p, side) for i, p in zip(kept, read, strict=True))
     capture = Capture(
         tuple(frames[i].picture.name for i in kept),
         as_meant(written, convention),
         torch.stack([s.rgb for s in squares]),
-        alpha,
+        None if bare else torch.stack(alphas),
         torch.stack([s.known for s in squares]),
         written,
         head.environment,
