@@ -68,6 +68,26 @@ def write_together(contents: Mapping[Path, bytes]) -> list[Path]:
     return list(contents)
 
 
+@contextlib.contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """The folder at `path`, made with all above it; what was made and is still empty when the block ends is removed again.
+
+    Raises OutputError.
+    """
+    try:
+        made = [each for each in (path, *path.parents) if not each.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"The folder '{path}' cannot be made: {error.strerror or error}."
+        raise OutputError(problem, "Choose another place for it.") from error
+    try:
+        yield path
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):  # what holds something stays
+                each.rmdir()
+
+
 def held_bytes(folder: Path) -> int:
     """How much the files in a folder and below take; what cannot be read, or is just going, counts for nothing."""
     total = 0

@@ -68,7 +68,7 @@ def recover(
         resume: Continue the unfinished recovery whose checkpoint lies in the output folder.
     """
     from studio.console import Interruption, ProgressLine
-    from studio.materials import Task, work
+    from studio.materials import CHECKPOINT, Task, work
     from studio.recover import settings
 
     if (example is None) == (mesh is None or images is None):
@@ -98,7 +98,9 @@ def recover(
     for path in written:
         print(path)
     if report is None:
-        print("Stopped; give the same command with --resume to continue.", file=sys.stderr)
+        kept = any(path.name == CHECKPOINT for path in written)
+        rest = "; give the same command with --resume to continue." if kept else " before there was anything to save."
+        print(f"Stopped{rest}", file=sys.stderr)
         return 128 + (heard.signal or 0)
     print(f"The pictures are met to {report['psnr']:.1f} dB, and {report['seen']:.0%} of the surface was seen.")
     if "error" in report:
@@ -159,15 +161,15 @@ def unpack(
         mesh: A GLB, glTF or OBJ.
         out: The folder for the PNGs; a folder named after the mesh where none is given.
     """
-    from studio.materials import make_folder
+    from studio import files
     from studio.recover.output import unpack as write
     from studio.surface.mesh import load
 
     read = load(mesh)
     folder = out or Path(f"{mesh.stem}-maps")
-    make_folder(folder)
-    for path in write(read, folder):
-        print(path)
+    with files.folder(folder):
+        for path in write(read, folder):
+            print(path)
     return 0
 
 

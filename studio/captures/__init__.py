@@ -6,8 +6,10 @@ USD stage with cameras (through the extra `usd`). Alpha or mask files say where 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,15 @@ class Capture:
     def size_px(self) -> int:
         """n."""
         return self.rgb.shape[-1]
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the pictures, their cameras and their exposure."""
+        digest = hashlib.sha256()
+        for plane in (self.rgb, self.alpha, self.known):
+            digest.update(b"" if plane is None else plane.numpy().tobytes())
+        digest.update(repr((self.cameras, self.exposure_ev)).encode())
+        return digest.hexdigest()
 
     def placed(self, T: np.ndarray) -> Capture:
         """With its cameras in another space: T [4, 4], such as `Mesh.T_work_source`."""
