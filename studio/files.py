@@ -38,6 +38,17 @@ def replacing(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+class _Probed(Exception):
+    """Ends a trial write before it takes effect."""
+
+
+def probe(path: Path) -> None:
+    """Make and remove a temporary file where `path` will be. Raises OutputError when that cannot be done."""
+    with contextlib.suppress(_Probed), replacing(path) as temporary:
+        temporary.touch()
+        raise _Probed
+
+
 def write_bytes(path: Path | str, data: bytes) -> Path:
     """Write one file atomically. Raises OutputError."""
     return write_together({Path(path): data})[0]

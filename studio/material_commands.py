@@ -67,6 +67,7 @@ def recover(
         log: Write TensorBoard logs into this folder.
         resume: Continue the unfinished recovery whose checkpoint lies in the output folder.
     """
+    from studio.captures import stops
     from studio.console import Interruption, ProgressLine
     from studio.materials import CHECKPOINT, Task, work
     from studio.recover import settings
@@ -86,7 +87,7 @@ def recover(
         "seed": seed,
     }
     chosen = settings(preset, {name: value for name, value in said.items() if value is not None})
-    exposure_ev = None if exposure is None else _number(exposure, "exposure")
+    exposure_ev = None if exposure is None else stops(exposure, of="The exposure")
     task = Task(chosen, mesh, images, example, light, exposure_ev, convention, device, renderer)
     line = ProgressLine()
     try:
@@ -139,14 +140,15 @@ def capture(
 
     line = ProgressLine()
     options: dict[str, Any] = {"views": views, "size_px": size, "atlas_px": atlas, "light": light, "exposure_ev": exposure}
-    last = ""
+    steps = photographed(mesh, out, **options, device=device, renderer=renderer)
     try:
-        for progress in photographed(mesh, out, **options, device=device, renderer=renderer):
-            line.show(progress)
-            last = progress.message
+        while True:
+            line.show(next(steps))
+    except StopIteration as end:
+        written = end.value
     finally:
         line.close()
-    print(last)
+    print(written)
     return 0
 
 
@@ -192,6 +194,8 @@ def compare_materials(
     from studio.recover.compare import compare
     from studio.surface.mesh import load
 
+    if report:
+        files.probe(report)  # before the work, not after it
     found = compare(load(a), load(b), size_px=atlas)
     if report:
         files.write_json(report, found)
@@ -227,13 +231,6 @@ def delight(
     for path in written:
         print(path)
     return 0
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise StudioError(f"{what}: '{text}' is no number.", "Give a number of stops, such as -1.") from None
 
 
 COMMANDS = {"recover": recover, "capture": capture, "unpack": unpack, "compare-materials": compare_materials, "delight": delight}

@@ -17,11 +17,10 @@ import torch
 from torch import Tensor
 
 from studio.captures import _llff, _nerf, _pictures, _usd
-from studio.captures._frames import CONVENTIONS, Frame, Frames, stops
+from studio.captures._frames import CONVENTIONS, Frame, Frames
+from studio.captures._frames import stops as stops
 from studio.errors import StudioError, unknown
 from studio.pinhole import Pinhole
-
-__all__ = ["CONVENTIONS", "OWN_FILE", "READERS", "Capture", "as_meant", "load", "stops"]
 
 OWN_FILE = "capture.json"
 READERS: tuple[tuple[str, Callable[[Path], Frames]], ...] = (

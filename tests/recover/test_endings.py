@@ -11,13 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from studio import environment, files, materials, renderers
+from studio import captures, environment, files, materials, renderers
 from studio.__main__ import main
 from studio.captures import shoot
 from studio.errors import OutputError, StudioError
 from studio.exporters import SOCKET, Asset
 from studio.materials import CHECKPOINT, Task, work
+from studio.photography import photographed
 from studio.progress import Progress
+from studio.recover import compare as comparing
+from studio.recover import delight as delighting
 from studio.recover import output, settings
 from studio.recover.examples import example, sphere_mesh
 from studio.surface.atlas import build_atlas
@@ -149,3 +152,56 @@ def test_every_set_has_files_of_its_own(names: tuple[str, str], tmp_path: Path) 
     sets = tuple(replace(material, name=name) for material, name in zip(box.sets, names, strict=True))
     written = output.unpack(replace(box, sets=sets), tmp_path)
     assert len({path.name.casefold() for path in written}) == len(written) >= 6
+
+
+# -- The other commands ---------------------------------------------------------------------------------------------------
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """What a command says that ends with 2."""
+    capsys.readouterr()
+    assert main(list(map(str, arguments))) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stops", ["nan", "inf", "-1000"])
+def test_an_exposure_is_a_number_of_stops(stops: str, given: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Light that is no number at all has ended the whole program."""
+    out = f"--out={tmp_path / 'out'}"
+    for command in (["recover", given / "ball.glb", given / "set"], ["capture", given / "ball.glb"]):
+        assert "number of stops between" in refused(capsys, *command, out, f"--exposure={stops}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures_of_two_captures_never_stand_beside_the_cameras_of_one(given: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"size_px": 32, "atlas_px": 32, "light": "white", "device": "cpu", "renderer": "embree"}
+    for _ in photographed(given / "ball.glb", tmp_path, views=2, exposure_ev=-1, **options):
+        pass
+    steps = photographed(given / "ball.glb", tmp_path, views=9, exposure_ev=-1, **options)
+    next(p for p in steps if p.stage == "taking pictures" and p.step == 1)
+    steps.close()
+    with pytest.raises(StudioError, match="holds no cameras"):
+        captures.load(tmp_path)
+
+
+def test_a_capture_names_its_file_once(given: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--views", "1", "--size", "32", "--atlas", "32")
+    assert main(["capture", str(given / "ball.glb"), "--out", str(tmp_path), *options]) == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == str(tmp_path / "capture.json") and "capture.json" not in said.err
+
+
+def test_delight_and_comparison_look_where_they_write_before_they_work(
+    given: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*given: Any, **options: Any) -> None:
+        raise AssertionError("worked before it looked")
+
+    monkeypatch.setattr(delighting, "delight", never)
+    monkeypatch.setattr(comparing, "compare", never)
+    ball, nowhere = given / "ball.glb", tmp_path / "none"
+    assert "does not exist" in refused(capsys, "delight", ball, "--out", nowhere / "x.glb")
+    assert "does not exist" in refused(capsys, "compare-materials", ball, ball, "--report", nowhere / "x.json")
+    for atlas_px in (0, -1, 100_000):
+        assert "An atlas cannot have" in refused(capsys, "delight", ball, "--out", tmp_path / "x.glb", f"--atlas={atlas_px}")
+    assert not list(tmp_path.iterdir())

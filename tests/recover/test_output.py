@@ -242,6 +242,7 @@ def test_mistakes_are_two_sentences(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["recover", "--example", "spere", *out], "Did you mean 'sphere'?"),
         (["recover", "--example", "sphere", "--preset", "splitt", *out], "Did you mean 'split'?"),
         (["recover", "--example", "sphere", "--levels", "3", *out], "Choose one of 2, 4, 8, 16."),
+        (["recover", "--example", "sphere", "--batch", "3", *out], "at most 4194304 px."),
         (["recover", str(resources.sample("vase")), str(tmp_path), *out], "holds no cameras"),
         (["recover", "--example", "sphere", "--exposure", "x", *out], "is no number"),
     ):
