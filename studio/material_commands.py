@@ -94,12 +94,16 @@ def recover(
         with Interruption(lambda: line.note("Stopping: what there is will be saved. Press again to stop at once.")) as heard:
             stop = lambda: heard.signal is not None  # noqa: E731
             written, report = work(task, out, log=log, resume=resume, show=line.show, stop=stop)
+    except StudioError:
+        if heard.signal is None:
+            raise
+        written, report = [], None  # a terminal's Ctrl-C reaches the studio's own processes too, such as the unwrapper
     finally:
         line.close()
     for path in written:
         print(path)
     if report is None:
-        kept = any(path.name == CHECKPOINT for path in written)
+        kept = (out / CHECKPOINT).exists()
         rest = "; give the same command with --resume to continue." if kept else " before there was anything to save."
         print(f"Stopped{rest}", file=sys.stderr)
         return 128 + (heard.signal or 0)

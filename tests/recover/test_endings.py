@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,14 +84,31 @@ def test_a_checkpoint_belongs_to_its_pictures_and_its_light(given: Path, tmp_pat
     assert (tmp_path / CHECKPOINT).exists()
 
 
-def test_a_stop_before_the_first_step_leaves_nothing(
-    given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stop_before_the_first_step_leaves_nothing(given: Path, tmp_path: Path) -> None:
     assert work(task(given), tmp_path / "out", stop=lambda: True) == ([], None)
     assert not list(tmp_path.iterdir())
-    monkeypatch.setattr(materials, "work", lambda *given, **options: ([], None))
-    assert main(["recover", "--example", "sphere", "--out", str(tmp_path / "out")]) >= 128
-    assert "Stopped before there was anything to save." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_stop_says_whether_there_is_something_to_go_on_from(
+    own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal's Ctrl-C reaches the unwrapper, too, whose end is no mistake of the user's then."""
+
+    def interrupted(*given: Any, stop: Callable[[], bool], **options: Any) -> tuple[list[Path], None]:
+        signal.raise_signal(signal.SIGINT)
+        assert stop()
+        if own:
+            raise StudioError("Unwrapping the mesh failed.", "Unwrap it yourself.")
+        return [], None
+
+    monkeypatch.setattr(materials, "work", interrupted)
+    command = ["recover", "--example", "sphere", "--out", str(tmp_path)]
+    assert main(command) == 128 + signal.SIGINT
+    assert capsys.readouterr().err.endswith("Stopped before there was anything to save.\n")
+    (tmp_path / CHECKPOINT).touch()
+    assert main(command) == 128 + signal.SIGINT
+    assert "--resume to continue" in capsys.readouterr().err
 
 
 def test_mistakes_leave_no_folder(given: Path, tmp_path: Path) -> None:
