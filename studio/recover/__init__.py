@@ -26,7 +26,7 @@ from studio.progress import Progress
 from studio.recover.gbuffer import GBuffer, gather
 from studio.recover.openness import openness
 from studio.recover.solver import Scene, Solver
-from studio.recover.texels import Texels, texture_of
+from studio.recover.texels import Texels, laid_out, texture_of
 from studio.recovery import PRESETS, Settings, settings
 from studio.shelter import shelter
 from studio.surface.atlas import build_atlas
@@ -90,7 +90,7 @@ def recover(
 
     buffer = yield from _gathered(mesh, capture, chosen, rasterizer)
     yield Progress("laying out texels", 0, 1)
-    atlas = build_atlas(mesh, chosen.atlas_px).to(device)
+    atlas = laid_out(mesh, chosen.atlas_px).to(device)
     small = build_atlas(mesh, min(chosen.atlas_px, PREVIEW_PX)).to(device)
     baked = clear = None
     if chosen.occlusion == "baked":

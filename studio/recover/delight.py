@@ -19,10 +19,11 @@ from torch import Tensor
 from studio.errors import OutputError
 from studio.progress import Progress
 from studio.recover.openness import openness
-from studio.surface.atlas import Atlas, build_atlas
+from studio.recover.texels import laid_out
 from studio.texture import Texture, linear_from_srgb, srgb_from_linear
 
 if TYPE_CHECKING:
+    from studio.surface.atlas import Atlas
     from studio.surface.mesh import Mesh
 
 PRIORS = (
@@ -88,7 +89,7 @@ def delighted(mesh: Path, out: Path, *, atlas_px: int) -> Generator[Progress, No
     spare(read, [out])
     for path in (out, light):  # before the work, not after it
         files.probe(path)
-    atlas = build_atlas(read, atlas_px)
+    atlas = laid_out(read, atlas_px)
     found = yield from delight(read, Texture.from_mesh(read, atlas_px), atlas)
     receipt = {"delighted": {"approximate": True, "assumes": list(PRIORS)}}
     asset = exporters.Asset(mesh=read, texture=found.texture, receipt=receipt)

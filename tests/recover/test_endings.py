@@ -16,7 +16,7 @@ from PIL import Image
 from studio import captures, environment, files, materials, renderers
 from studio.__main__ import main
 from studio.captures import shoot
-from studio.errors import OutputError, StudioError
+from studio.errors import MeshError, OutputError, StudioError
 from studio.exporters import SOCKET, Asset
 from studio.materials import CHECKPOINT, Task, work
 from studio.photography import photographed
@@ -224,3 +224,16 @@ def test_delight_and_comparison_look_where_they_write_before_they_work(
     for atlas_px in (0, -1, 100_000):
         assert "An atlas cannot have" in refused(capsys, "delight", ball, "--out", tmp_path / "x.glb", f"--atlas={atlas_px}")
     assert not list(tmp_path.iterdir())
+
+
+def test_uvs_that_cover_no_texel_are_told(given: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ball = load(given / "ball.glb")
+    assert ball.corner_uv is not None
+    dot = ball.with_uv(ball.corner_uv * 1e-4 + 0.01, "dot")
+    with pytest.raises(MeshError, match="cover no texel"):
+        work(task(given, mesh=dot), tmp_path / "out")
+    assert dot.corner_uv is not None
+    lines = ["v {} {} {}".format(*v) for v in dot.vertices] + ["vt {} {}".format(*t) for t in dot.corner_uv.reshape(-1, 2)]
+    lines += ["f " + " ".join(f"{v + 1}/{3 * i + k + 1}" for k, v in enumerate(face)) for i, face in enumerate(dot.faces)]
+    (tmp_path / "dot.obj").write_text("\n".join(lines) + "\n")
+    assert "cover no texel" in refused(capsys, "delight", tmp_path / "dot.obj", "--out", tmp_path / "x.glb", "--atlas", "64")
