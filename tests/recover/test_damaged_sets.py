@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from studio import captures
+from studio.captures import _usd
 from studio.errors import StudioError
 
 VIEWS, SIZE_PX = 6, 40
@@ -76,6 +78,12 @@ def test_a_table_of_cameras_without_axes_is_named(folder: Path) -> None:
     np.save(folder / "poses_bounds.npy", np.ones((VIEWS, 17)))
     with pytest.raises(StudioError, match="Camera 1 of 'poses_bounds.npy'"):
         captures.load(folder)
+
+
+def test_a_usd_camera_without_a_lens_is_named() -> None:
+    for film, focal in ((0.0, 50.0), (20.0, 0.0), (20.0, math.nan)):
+        with pytest.raises(StudioError, match="The camera of 'a.png'"):
+            _usd._frame(Path("a.png"), np.eye(4), SimpleNamespace(horizontalAperture=film, focalLength=focal))
 
 
 def test_a_byte_order_mark_is_no_damage(folder: Path) -> None:
