@@ -38,6 +38,17 @@ def replacing(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+class _Probed(Exception):
+    """Ends a trial write before it takes effect."""
+
+
+def probe(path: Path) -> None:
+    """Make and remove a temporary file where `path` will be. Raises OutputError when that cannot be done."""
+    with contextlib.suppress(_Probed), replacing(path) as temporary:
+        temporary.touch()
+        raise _Probed
+
+
 def write_bytes(path: Path | str, data: bytes) -> Path:
     """Write one file atomically. Raises OutputError."""
     return write_together({Path(path): data})[0]
@@ -66,6 +77,26 @@ def write_together(contents: Mapping[Path, bytes]) -> list[Path]:
                 file.flush()
                 os.fsync(file.fileno())
     return list(contents)
+
+
+@contextlib.contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """The folder at `path`, made with all above it; what was made and is still empty when the block ends is removed again.
+
+    Raises OutputError.
+    """
+    try:
+        made = [each for each in (path, *path.parents) if not each.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"The folder '{path}' cannot be made: {error.strerror or error}."
+        raise OutputError(problem, "Choose another place for it.") from error
+    try:
+        yield path
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):  # what holds something stays
+                each.rmdir()
 
 
 def held_bytes(folder: Path) -> int:

@@ -71,7 +71,7 @@ class Outputs:
         if len({os.path.realpath(p) for p in places}) < len(places):
             raise OutputError("Two results would be written to the same file.", "Give each its own name.")
         for place in places:
-            _probe(place)
+            files.probe(place)
             with contextlib.suppress(OSError):  # one of them does not exist: then they are not the same
                 if place.samefile(mesh):
                     raise OutputError(f"'{place}' is the mesh itself.", "Choose another name; your file is never overwritten.")
@@ -81,7 +81,7 @@ class Outputs:
             except OSError as error:
                 problem = f"The folder '{self.log}' cannot be made: {error.strerror}."
                 raise OutputError(problem, "Choose another folder.") from error
-            _probe(self.log / "events")
+            files.probe(self.log / "events")
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,17 +249,6 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     if not isinstance(state, dict):
         raise StudioError(f"'{path}' is not a checkpoint of the studio.", "Delete it and start without --resume.")
     return state
-
-
-class _Probed(Exception):
-    """Ends a trial write before it takes effect."""
-
-
-def _probe(path: Path) -> None:
-    """Make and remove a temporary file where `path` will be. Raises OutputError when that cannot be done."""
-    with contextlib.suppress(_Probed), files.replacing(path) as temporary:
-        temporary.touch()
-        raise _Probed
 
 
 @contextlib.contextmanager

@@ -67,8 +67,9 @@ def recover(
         log: Write TensorBoard logs into this folder.
         resume: Continue the unfinished recovery whose checkpoint lies in the output folder.
     """
+    from studio.captures import stops
     from studio.console import Interruption, ProgressLine
-    from studio.materials import Task, work
+    from studio.materials import CHECKPOINT, Task, work
     from studio.recover import settings
 
     if (example is None) == (mesh is None or images is None):
@@ -86,19 +87,25 @@ def recover(
         "seed": seed,
     }
     chosen = settings(preset, {name: value for name, value in said.items() if value is not None})
-    exposure_ev = None if exposure is None else _number(exposure, "exposure")
+    exposure_ev = None if exposure is None else stops(exposure, of="The exposure")
     task = Task(chosen, mesh, images, example, light, exposure_ev, convention, device, renderer)
     line = ProgressLine()
     try:
         with Interruption(lambda: line.note("Stopping: what there is will be saved. Press again to stop at once.")) as heard:
             stop = lambda: heard.signal is not None  # noqa: E731
             written, report = work(task, out, log=log, resume=resume, show=line.show, stop=stop)
+    except StudioError:
+        if heard.signal is None:
+            raise
+        written, report = [], None  # a terminal's Ctrl-C reaches the studio's own processes too, such as the unwrapper
     finally:
         line.close()
     for path in written:
         print(path)
     if report is None:
-        print("Stopped; give the same command with --resume to continue.", file=sys.stderr)
+        kept = (out / CHECKPOINT).exists()
+        rest = "; give the same command with --resume to continue." if kept else " before there was anything to save."
+        print(f"Stopped{rest}", file=sys.stderr)
         return 128 + (heard.signal or 0)
     print(f"The pictures are met to {report['psnr']:.1f} dB, and {report['seen']:.0%} of the surface was seen.")
     if "error" in report:
@@ -137,14 +144,15 @@ def capture(
 
     line = ProgressLine()
     options: dict[str, Any] = {"views": views, "size_px": size, "atlas_px": atlas, "light": light, "exposure_ev": exposure}
-    last = ""
+    steps = photographed(mesh, out, **options, device=device, renderer=renderer)
     try:
-        for progress in photographed(mesh, out, **options, device=device, renderer=renderer):
-            line.show(progress)
-            last = progress.message
+        while True:
+            line.show(next(steps))
+    except StopIteration as end:
+        written = end.value
     finally:
         line.close()
-    print(last)
+    print(written)
     return 0
 
 
@@ -159,15 +167,15 @@ def unpack(
         mesh: A GLB, glTF or OBJ.
         out: The folder for the PNGs; a folder named after the mesh where none is given.
     """
-    from studio.materials import make_folder
+    from studio import files
     from studio.recover.output import unpack as write
     from studio.surface.mesh import load
 
     read = load(mesh)
     folder = out or Path(f"{mesh.stem}-maps")
-    make_folder(folder)
-    for path in write(read, folder):
-        print(path)
+    with files.folder(folder):
+        for path in write(read, folder):
+            print(path)
     return 0
 
 
@@ -190,6 +198,8 @@ def compare_materials(
     from studio.recover.compare import compare
     from studio.surface.mesh import load
 
+    if report:
+        files.probe(report)  # before the work, not after it
     found = compare(load(a), load(b), size_px=atlas)
     if report:
         files.write_json(report, found)
@@ -225,13 +235,6 @@ def delight(
     for path in written:
         print(path)
     return 0
-
-
-def _number(text: str, what: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise StudioError(f"{what}: '{text}' is no number.", "Give a number of stops, such as -1.") from None
 
 
 COMMANDS = {"recover": recover, "capture": capture, "unpack": unpack, "compare-materials": compare_materials, "delight": delight}

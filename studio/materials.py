@@ -15,13 +15,14 @@ import torch
 from studio import captures, environment, files, renderers
 from studio.captures import Capture, fit, shoot
 from studio.device import device as find_device
-from studio.errors import OutputError
+from studio.errors import StudioError
 from studio.exporters._maps import png
 from studio.job import read_checkpoint
 from studio.progress import Progress
 from studio.recover import Recovered, Settings, output, recover
 from studio.recover.compare import errors
 from studio.recover.examples import Example, example, lamps
+from studio.recover.keeping import Keeper, logged
 from studio.recover.light import alignment
 from studio.recover.relight import held_out_psnr
 from studio.recovery import LEARN
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "recover.checkpoint.pt"
 EXAMPLE_VIEWS, EXAMPLE_PX = 24, 192
-KEEP_S = 30.0
 SMALLEST_UNWRAP_PX = 256
 """Charts are packed with the gaps that an atlas of at least this side needs."""
 MOST_OVERLAYS = 24
@@ -83,8 +83,8 @@ class Outcome:
 
     def write(self, folder: Path) -> list[Path]:
         """Write maps, light, GLB and report into `folder`, which is made. Raises OutputError."""
-        make_folder(folder)
-        return output.write(self.mesh, self.found, folder, receipt=self.receipt, report=self.report)
+        with files.folder(folder):
+            return output.write(self.mesh, self.found, folder, receipt=self.receipt, report=self.report)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,37 +127,33 @@ def work(
 
     `log` takes what TensorBoard shows. Raises StudioError for anything the user can mend.
     """
-    make_folder(out)
-    state = read_checkpoint(out / CHECKPOINT) if resume else None
-    steps = _Value(recovering(task, state))
-    keeper, written = _Keeper(out / CHECKPOINT), []
-    with _logged(log) as note, contextlib.closing(steps.steps):
-        try:
-            for said in steps:
-                if isinstance(said, Misfit):
-                    make_folder(out / "overlays")
-                    written.append(files.write_bytes(out / "overlays" / f"{Path(said.name).stem}.png", png(said.shown)))
-                    continue
-                keeper.note(said)
-                show(said)
-                note(said)
-                if stop():
-                    return [*written, *keeper.write()], None
-        except BaseException:
-            keeper.write()
-            raise
-    outcome: Outcome = steps.value
-    written += outcome.write(out)
-    keeper.done()
+    overlays, written = out / "overlays", []
+    with files.folder(out), logged(log) as note:
+        steps = _Value(recovering(task, read_checkpoint(out / CHECKPOINT) if resume else None))
+        keeper = Keeper(out / CHECKPOINT)
+        with contextlib.closing(steps.steps):
+            try:
+                for said in steps:
+                    if isinstance(said, Misfit):
+                        with files.folder(overlays):
+                            written.append(files.write_bytes(overlays / f"{Path(said.name).stem}.png", png(said.shown)))
+                        continue
+                    if said.mesh is not None:
+                        output.spare(said.mesh, out)  # before the work, not after it
+                    keeper.note(said)
+                    show(said)
+                    note(said)
+                    if stop():
+                        return [*written, *keeper.write()], None
+                outcome: Outcome = steps.value
+                written += outcome.write(out)
+            except fit.CameraError as error:
+                raise StudioError(error.problem, f"{error.remedy} Both outlines are drawn in '{overlays}'.") from error
+            except BaseException:
+                keeper.write()
+                raise
+        keeper.done()
     return written, outcome.report
-
-
-def make_folder(folder: Path) -> None:
-    """Make it, and what is above it, where there is none. Raises OutputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder '{folder}' cannot be made: {error.strerror}.", "Choose another one with --out.") from error
 
 
 def _given(task: Task, rasterizer: Rasterizer) -> Generator[Progress, None, _Given]:
@@ -172,7 +168,7 @@ def _given(task: Task, rasterizer: Rasterizer) -> Generator[Progress, None, _Giv
         for p in steps:
             yield Progress("unwrapping", p.done, p.total)
         mesh = steps.value
-    yield Progress("reading", 1, 2)
+    yield Progress("reading", 1, 2, mesh=mesh)
     capture = captures.load(task.images, size_px=task.settings.size_px, convention=task.convention)
     for note in capture.notes:
         yield Progress("reading", 2, 2, message=note)
@@ -247,53 +243,3 @@ class _Value:
 
     def __iter__(self) -> Iterator[Any]:
         self.value = yield from self.steps
-
-
-class _Keeper:
-    """The newest checkpoint, written now and then and when the work ends early."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._state = path, None
-        self._kept_at = time.monotonic()
-
-    def note(self, progress: Progress) -> None:
-        self._state = progress.checkpoint or self._state
-        if progress.checkpoint is not None and time.monotonic() - self._kept_at >= KEEP_S:
-            with contextlib.suppress(OutputError):  # a disk that is full for a moment must not end the run
-                self.write()
-            self._kept_at = time.monotonic()
-
-    def write(self) -> list[Path]:
-        """Of the state as it is now: called between two steps."""
-        if self._state is None:
-            return []
-        with files.replacing(self._path) as temporary:
-            torch.save(self._state(), temporary)
-        return [self._path]
-
-    def done(self) -> None:
-        self._path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _logged(folder: Path | None) -> Iterator[Callable[[Progress], None]]:
-    """What writes each step's numbers and each preview's maps for TensorBoard."""
-    if folder is None:
-        yield lambda progress: None
-        return
-    make_folder(folder)
-    from torch.utils.tensorboard.writer import SummaryWriter
-
-    with SummaryWriter(str(folder)) as writer:
-        steps = 0
-
-        def log(progress: Progress) -> None:
-            nonlocal steps
-            steps += progress.checkpoint is not None
-            for name, value in progress.metrics.items():
-                writer.add_scalar(f"{progress.stage}/{name}".replace(" ", "_"), value, steps)
-            if progress.texture is not None:
-                for name, channel in progress.texture.channels.items():
-                    writer.add_images(f"maps/{name}", channel.cpu(), steps)
-
-        yield log

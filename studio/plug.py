@@ -77,8 +77,8 @@ def checked(plug: type, values: Mapping[str, Any], *, what: str) -> dict[str, An
             if not (value == value and abs(value) != float("inf")):
                 raise StudioError(f"{what}: {name} must be a finite number.", "Give a number within its range.")
             if (k.low is not None and value < k.low) or (k.high is not None and value > k.high):
-                low = "" if k.low is None else f"at least {k.low:g}"
-                high = "" if k.high is None else f"at most {k.high:g}"
+                low = "" if k.low is None else f"at least {k.low:.10g}"
+                high = "" if k.high is None else f"at most {k.high:.10g}"
                 bounds = " and ".join(b for b in (low, high) if b)
                 problem = f"{what}: {name} = {shown(value)} is out of range."
                 raise StudioError(problem, f"It must be {bounds}{k.unit and ' ' + k.unit}.")

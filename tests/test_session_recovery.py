@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,15 @@ class Told:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mesh, Path]:
-    """The sphere and its pictures."""
+    """The sphere, of fewer faces, and its pictures."""
     import torch
 
     from studio import environment, renderers
     from studio.captures import shoot
-    from studio.recover.examples import example
+    from studio.recover.examples import example, sphere_mesh
     from studio.surface.atlas import build_atlas
 
-    folder, scene = tmp_path_factory.mktemp("pictures"), example("sphere")
+    folder, scene = tmp_path_factory.mktemp("pictures"), replace(example("sphere"), mesh=sphere_mesh(32, 16))
     atlas = build_atlas(scene.mesh, 64)
     rasterizer = renderers.build("embree", torch.device("cpu"))[0]
     stand = shoot.Studio(scene.mesh, atlas, scene.texture(atlas), environment.load("white"), rasterizer)

@@ -6,8 +6,10 @@ USD stage with cameras (through the extra `usd`). Alpha or mask files say where 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from studio.captures import _llff, _nerf, _pictures, _usd
 from studio.captures._frames import CONVENTIONS, Frame, Frames
+from studio.captures._frames import stops as stops
 from studio.errors import StudioError, unknown
 from studio.pinhole import Pinhole
 
@@ -59,6 +62,15 @@ class Capture:
         """n."""
         return self.rgb.shape[-1]
 
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the pictures, their cameras and their exposure."""
+        digest = hashlib.sha256()
+        for plane in (self.rgb, self.alpha, self.known):
+            digest.update(b"" if plane is None else plane.numpy().tobytes())
+        digest.update(repr((self.cameras, self.exposure_ev)).encode())
+        return digest.hexdigest()
+
     def placed(self, T: np.ndarray) -> Capture:
         """With its cameras in another space: T [4, 4], such as `Mesh.T_work_source`."""
         return replace(self, cameras=tuple(camera.moved(T) for camera in self.cameras))
@@ -92,13 +104,16 @@ def load(path: str | Path, *, size_px: int = 512, convention: str = "opengl") ->
     read = [p for p in pictures if p is not None]
     side = max(max(p.rgb.shape[:2]) for p in read)
     squares = [_pictures.squared(p, side) for p in read]
-    alpha = None if any(s.alpha is None for s in squares) else torch.stack([s.alpha for s in squares if s.alpha is not None])
+    alphas = [s.alpha for s in squares if s.alpha is not None]
+    bare = [frames[i].picture.name for i, s in zip(kept, squares, strict=True) if s.alpha is None]
+    if alphas and bare:
+        notes.append(f"{len(bare)} of {len(squares)} pictures have no mask or alpha, so none is used; the first is '{bare[0]}'.")
     written = tuple(_camera(frames[i], p, side) for i, p in zip(kept, read, strict=True))
     capture = Capture(
         tuple(frames[i].picture.name for i in kept),
         as_meant(written, convention),
         torch.stack([s.rgb for s in squares]),
-        alpha,
+        None if bare else torch.stack(alphas),
         torch.stack([s.known for s in squares]),
         written,
         head.environment,

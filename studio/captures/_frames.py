@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from studio.errors import StudioError
+
+MOST_STOPS = 20.0
+"""Exposures beyond this, to either side, leave nothing of any light."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +40,18 @@ class Frames:
     environment: str | None = None
     exposure_ev: float = 0.0
     notes: tuple[str, ...] = ()
+
+
+def stops(value: Any, *, of: str) -> float:
+    """`value` as an exposure; `of` says whose it is. Raises StudioError for what is no number, or out of all proportion."""
+    try:
+        exposure_ev = float(value)
+    except (TypeError, ValueError):
+        exposure_ev = math.nan
+    if not abs(exposure_ev) <= MOST_STOPS:  # not a number is neither more nor less
+        problem = f"{of} is no number of stops between -{MOST_STOPS:g} and {MOST_STOPS:g}: {value!r}."
+        raise StudioError(problem, "Give a number of stops, such as -1.")
+    return exposure_ev
 
 
 def _turned(*signs: float) -> np.ndarray:

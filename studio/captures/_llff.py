@@ -26,6 +26,11 @@ def read(path: Path) -> Frames:
     if len(pictures) != len(table):
         problem = f"'{path.name}' has {len(table)} cameras, but there are {len(pictures)} pictures beside it."
         raise StudioError(problem, "Keep exactly the pictures that the cameras were made of.")
+    for number, row in enumerate(table, 1):
+        matrix = row[:15].reshape(3, 5)
+        if abs(np.linalg.det(matrix[:, :3])) < 1e-6 or matrix[:, 4].min() <= 0:
+            problem = f"Camera {number} of '{path.name}' has no axes that stand apart, or no size and focal length."
+            raise StudioError(problem, "Make it again with LLFF's imgs2poses.")
     return Frames(tuple(_frame(picture, row) for picture, row in zip(pictures, table, strict=True)))
 
 

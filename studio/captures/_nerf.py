@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from studio.captures._frames import Frame, Frames
+from studio.captures._frames import Frame, Frames, stops
 from studio.captures._pictures import found, size_of
 from studio.errors import StudioError
 
@@ -22,25 +22,31 @@ def read(path: Path) -> Frames:
     Raises StudioError for a file that is damaged, or that says nothing of a camera's lens or place.
     """
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a mark
         listed = tree["frames"]
         assert isinstance(listed, list)
     except (OSError, *_MALFORMED, AssertionError) as error:
         raise StudioError(f"'{path.name}' cannot be read as a list of cameras.", "Export the cameras again.") from error
     if not listed:
         raise StudioError(f"'{path.name}' lists no cameras.", "Export the cameras again, one for each picture.")
-    frames = tuple(_frame(path, {**tree, **frame}, number) for number, frame in enumerate(listed, 1))
+    frames = tuple(_frame(path, tree, frame, number) for number, frame in enumerate(listed, 1))
     own = tree.get("patina", {})
-    environment = own.get("environment")
+    environment = own.get("environment") if isinstance(own, dict) else own
+    if not isinstance(environment, str | None):
+        remedy = "Name an environment, or an EXR or HDR file beside it."
+        raise StudioError(f"'{path.name}' says of its light what cannot be read: {environment!r}.", remedy)
     if environment and (path.parent / environment).is_file():
         environment = str(path.parent / environment)
-    return Frames(frames, environment, float(own.get("exposure_ev", 0.0)))
+    return Frames(frames, environment, stops(own.get("exposure_ev", 0.0), of=f"The exposure in '{path.name}'"))
 
 
-def _frame(path: Path, said: dict[str, Any], number: int) -> Frame:
+def _frame(path: Path, tree: dict[str, Any], frame: Any, number: int) -> Frame:
     def wrong(what: str) -> StudioError:
         return StudioError(f"Camera {number} of '{path.name}' has {what}.", "Export the cameras again, one for each picture.")
 
+    if not isinstance(frame, dict):
+        raise wrong("no description")
+    said = {**tree, **frame}
     if "transform_matrix" not in said:
         raise wrong("no transform_matrix")
     try:
@@ -67,5 +73,8 @@ def _frame(path: Path, said: dict[str, Any], number: int) -> Frame:
         k1, k2, p1, p2 = (float(said.get(k, 0.0)) for k in ("k1", "k2", "p1", "p2"))
     except (*_MALFORMED, ZeroDivisionError):
         raise wrong("no field of view (fl_x, or camera_angle_x)") from None
+    sizes = (fx, fy, width, height) if width and height else ()  # a picture that cannot be read is left out later
+    if not all(map(math.isfinite, (fx, fy, cx, cy, k1, k2, p1, p2))) or any(size <= 0 for size in sizes):
+        raise wrong("a lens that no camera has: its size and focal length must be above 0, and all of it finite")
     mask = path.parent / said["mask_path"] if isinstance(said.get("mask_path"), str) else None
     return Frame(picture, T, (fx, fy), (cx, cy), width, height, mask, (k1, k2, p1, p2))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from torch import Tensor
 
 from studio.captures._frames import Frame
 from studio.errors import StudioError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 FOLDERS = ("images", "images_2", "images_4", "images_8", "rgb", ".")
@@ -94,11 +98,11 @@ def _read(frame: Frame, size_px: int) -> Picture | None:
             file.load()
             width, height = file.size
             transparent = file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info
-            pixels = np.asarray(file.convert("RGBA" if transparent else "RGB"))
+            pixels = np.asarray(_eight_bits(file).convert("RGBA" if transparent else "RGB"))
     except _DAMAGED:
         return None
     # The same shape at another scale is the same picture; anything else was cropped or turned, and its camera is another one.
-    if abs(width * frame.height - height * frame.width) > 2e-3 * max(width, height) * max(frame.width, frame.height):
+    if not _alike((width, height), (frame.width, frame.height)):
         problem = f"'{frame.picture.name}' has {width} × {height} pixels, but its camera is for {frame.width} × {frame.height}."
         raise StudioError(problem, "Use the pictures the cameras were made of, neither cropped nor turned.")
     alpha = pixels[..., 3] if transparent else _mask(frame, (width, height))
@@ -114,7 +118,7 @@ def _read(frame: Frame, size_px: int) -> Picture | None:
 def _mask(frame: Frame, size: tuple[int, int]) -> np.ndarray | None:
     """[h, w] uint8 from the frame's own mask file, or the one in `masks` of the picture's name; None where there is none.
 
-    Raises StudioError when the frame names one that cannot be read.
+    Raises StudioError for one that cannot be read, or has another shape than the picture.
     """
     from PIL import Image
 
@@ -125,10 +129,28 @@ def _mask(frame: Frame, size: tuple[int, int]) -> np.ndarray | None:
         return None
     try:
         with Image.open(path) as file:
-            grey = file.getchannel("A") if file.mode == "RGBA" else file.convert("L")
-            return np.asarray(grey if grey.size == size else grey.resize(size))
+            grey = file.getchannel("A") if file.mode == "RGBA" else _eight_bits(file).convert("L")
+            fitting = np.asarray(grey if grey.size == size else grey.resize(size))
     except _DAMAGED as error:
-        raise StudioError(f"The mask '{path.name}' cannot be read.", "Save it again as a grey PNG.") from error
+        raise StudioError(f"The mask '{path.name}' is missing or damaged.", "Save it again as a grey PNG.") from error
+    if not _alike(grey.size, size):
+        problem = f"The mask '{path.name}' has {grey.width} × {grey.height} pixels, but its picture has {size[0]} × {size[1]}."
+        raise StudioError(problem, "Save the mask in the shape of its picture, neither cropped nor turned.")
+    return fitting
+
+
+def _alike(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Widths and heights are of one shape, up to scale and a pixel's rounding."""
+    return abs(size[0] * other[1] - size[1] * other[0]) <= 2e-3 * max(size) * max(other)
+
+
+def _eight_bits(file: Image.Image) -> Image.Image:
+    """Grey of 16 bits as grey of 8: what is brighter than 255 would be cut off."""
+    from PIL import Image
+
+    if not file.mode.startswith("I"):
+        return file
+    return Image.fromarray((np.asarray(file).astype(np.float32) / 257).round().clip(0, 255).astype(np.uint8))
 
 
 def _reduced(planes: np.ndarray, width: int, height: int) -> np.ndarray:

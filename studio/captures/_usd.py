@@ -58,6 +58,9 @@ def _times(prim: Any, UsdGeom: Any) -> list[float]:
 
 
 def _frame(picture: Path, T: np.ndarray, lens: Any) -> Frame:
+    if not (lens.horizontalAperture > 0 and lens.focalLength > 0):
+        problem = f"The camera of '{picture.name}' has no aperture or no focal length."
+        raise StudioError(problem, "Export the stage with its cameras' lenses.")
     width, height = size_of(picture) or (1, 1)
     across = width / lens.horizontalAperture  # pixels per unit of the film; pixels are square
     f = lens.focalLength * across

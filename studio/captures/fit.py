@@ -33,13 +33,17 @@ LOST = 0.6
 """Sets that overlap less than this on average do not fit at all, unless another reading of the cameras does."""
 
 
+class CameraError(StudioError):
+    """Cameras that are not of this mesh."""
+
+
 @dataclass(frozen=True, eq=False)
 class Fit:
     """How well each view fits: the overlap of silhouette and mask, intersection over union."""
 
     overlap: tuple[float, ...]
     notes: tuple[str, ...]
-    refusal: StudioError | None = None
+    refusal: CameraError | None = None
     """What is wrong where they do not fit at all, with the convention under which they would if there is one."""
 
     def bad(self) -> list[int]:
@@ -61,7 +65,7 @@ def check(mesh: Mesh, capture: Capture, rasterizer: Rasterizer, *, convention: s
     return Fit(tuple(overlap), (note,) if bad else ())
 
 
-def _refusal(mesh: Mesh, capture: Capture, rasterizer: Rasterizer, convention: str, mean: float) -> StudioError:
+def _refusal(mesh: Mesh, capture: Capture, rasterizer: Rasterizer, convention: str, mean: float) -> CameraError:
     """The error for cameras that do not fit."""
     some = capture.of(np.unique(np.linspace(0, len(capture) - 1, TRIED).astype(int)).tolist())
     scores = {}
@@ -71,9 +75,9 @@ def _refusal(mesh: Mesh, capture: Capture, rasterizer: Rasterizer, convention: s
     best = max(scores, key=lambda name: scores[name], default="")
     if best and scores[best] > max(LOST, mean + 0.15):
         problem = f"The pictures fit {MEANINGS[best]} (overlap {scores[best]:.0%}), not {MEANINGS[convention]} ({mean:.0%})."
-        return StudioError(problem, f"Read the cameras as '{best}' (--convention {best}).")
+        return CameraError(problem, f"Read the cameras as '{best}' (--convention {best}).")
     problem = f"The pictures do not fit the mesh: their masks overlap its outline by {mean:.0%}."
-    return StudioError(problem, "Check that the cameras are of this mesh, in the same place, scale and orientation.")
+    return CameraError(problem, "Check that the cameras are of this mesh, in the same place, scale and orientation.")
 
 
 def overlaps(mesh: Mesh, capture: Capture, cameras: Sequence[Pinhole], rasterizer: Rasterizer) -> list[float]:

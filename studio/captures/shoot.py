@@ -16,7 +16,6 @@ from torch import Tensor
 from studio import files
 from studio.camera import Camera, looking_along
 from studio.captures import OWN_FILE, Capture
-from studio.errors import OutputError
 from studio.pinhole import Pinhole
 from studio.shade import Shader
 from studio.shadow import spiral
@@ -116,17 +115,16 @@ def shoot(studio: Studio, folder: Path, *, views: int, size_px: int, environment
 
     Yields how many pictures are done, and at the end the file of cameras. Raises OutputError.
     """
-    try:
-        (folder / "images").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder '{folder}' cannot be made: {error.strerror}.", "Choose another one with --out.") from error
     cameras, frames = around(views), []
     back = np.linalg.inv(studio.mesh.T_work_source)
-    for i, camera in enumerate(cameras):
-        yield i, None
-        name = f"images/{i:04d}.png"
-        files.write_bytes(folder / name, _png(studio.photograph(camera, size_px)))
-        frames.append({"file_path": name, "transform_matrix": camera.moved(back).matrix.tolist()})
+    with files.folder(folder / "images"):
+        # The cameras of an earlier set say nothing of these pictures; none are there until all pictures are.
+        (folder / OWN_FILE).unlink(missing_ok=True)
+        for i, camera in enumerate(cameras):
+            yield i, None
+            name = f"images/{i:04d}.png"
+            files.write_bytes(folder / name, _png(studio.photograph(camera, size_px)))
+            frames.append({"file_path": name, "transform_matrix": camera.moved(back).matrix.tolist()})
     focal, centre = (size_px * np.array(x) for x in (cameras[0].focal, cameras[0].centre))
     lens = {"fl_x": focal[0], "fl_y": focal[1], "cx": centre[0], "cy": centre[1], "w": size_px, "h": size_px}
     patina = {"version": 1, "environment": environment, "exposure_ev": studio.exposure_ev}

@@ -26,7 +26,7 @@ from studio.progress import Progress
 from studio.recover.gbuffer import GBuffer, gather
 from studio.recover.openness import openness
 from studio.recover.solver import Scene, Solver
-from studio.recover.texels import Texels, texture_of
+from studio.recover.texels import Texels, laid_out, texture_of
 from studio.recovery import PRESETS, Settings, settings
 from studio.shelter import shelter
 from studio.surface.atlas import build_atlas
@@ -82,13 +82,15 @@ def recover(
     if mesh.corner_uv is None:
         raise MeshError("This mesh has no texture coordinates.", "Unwrap it first.")
     device = rasterizer.device
-    if resume is not None and (resume.get("settings") != asdict(chosen) or resume.get("mesh") != mesh.hash):
-        remedy = "Give the same mesh and settings again, or start anew."
+    light_name = None if environment is None else environment.name
+    same = {"settings": asdict(chosen), "mesh": mesh.hash, "pictures": capture.hash, "light": light_name}
+    if resume is not None and any(resume.get(name) != value for name, value in same.items()):
+        remedy = "Give the same mesh, pictures, light and settings again, or start anew."
         raise StudioError("The checkpoint belongs to another recovery.", remedy)
 
     buffer = yield from _gathered(mesh, capture, chosen, rasterizer)
     yield Progress("laying out texels", 0, 1)
-    atlas = build_atlas(mesh, chosen.atlas_px).to(device)
+    atlas = laid_out(mesh, chosen.atlas_px).to(device)
     small = build_atlas(mesh, min(chosen.atlas_px, PREVIEW_PX)).to(device)
     baked = clear = None
     if chosen.occlusion == "baked":
@@ -109,7 +111,7 @@ def recover(
     done = 0 if resume is None else int(resume["done"])
 
     def state(done: int) -> dict[str, Any]:
-        return {"settings": asdict(chosen), "mesh": mesh.hash, "done": done, "solver": solver.state()}
+        return {**same, "done": done, "solver": solver.state()}
 
     def preview() -> Texture:
         if solver.texels is not None:

@@ -16,13 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from studio.errors import MeshError, OutputError
+from studio.errors import OutputError
 from studio.progress import Progress
 from studio.recover.openness import openness
-from studio.surface.atlas import Atlas, build_atlas
+from studio.recover.texels import laid_out
 from studio.texture import Texture, linear_from_srgb, srgb_from_linear
 
 if TYPE_CHECKING:
+    from studio.surface.atlas import Atlas
     from studio.surface.mesh import Mesh
 
 PRIORS = (
@@ -55,12 +56,9 @@ class Split:
         return _lit(self.light, normal)
 
 
-def delight(mesh: Mesh, texture: Texture) -> Generator[Progress, None, Split]:
-    """Split the base colour of `texture`, which lies on the mesh's UVs. Raises MeshError without UVs."""
-    if mesh.corner_uv is None:
-        raise MeshError("This mesh has no texture coordinates.", "Unwrap it first.")
+def delight(mesh: Mesh, texture: Texture, atlas: Atlas) -> Generator[Progress, None, Split]:
+    """Split the base colour of `texture`, which lies on the mesh's UVs; `atlas` is the mesh's, of the same size."""
     yield Progress("casting occlusion", 0, 1, message="Delighting is approximate: it assumes that " + "; ".join(PRIORS) + ".")
-    atlas = build_atlas(mesh, texture.size_px)
     open_ = openness(mesh).over(atlas)
     chosen = _texels(atlas)
     colour = linear_from_srgb(texture.channels["base_color"]).movedim(1, -1).reshape(-1, 3)
@@ -77,9 +75,9 @@ def delight(mesh: Mesh, texture: Texture) -> Generator[Progress, None, Split]:
 def delighted(mesh: Path, out: Path, *, atlas_px: int) -> Generator[Progress, None, list[Path]]:
     """Split the base colour of a mesh file into a GLB, and the light's irradiance beside it; the files written.
 
-    Raises StudioError for a mesh without UVs, an output that is no GLB, and a place that cannot be written.
+    Raises StudioError for a mesh without UVs, an output that is no GLB, a place that cannot be written and an impossible atlas.
     """
-    from studio import exporters
+    from studio import exporters, files
     from studio.exporters._source import spare
     from studio.recover.output import write_light
     from studio.surface.mesh import load
@@ -87,12 +85,15 @@ def delighted(mesh: Path, out: Path, *, atlas_px: int) -> Generator[Progress, No
     if out.suffix.lower() != ".glb":
         raise OutputError(f"'{out.name}' is no GLB.", "Give --out a name that ends in .glb.")
     read = load(mesh)
+    light = out.with_name(f"{out.stem}_irradiance.exr")
     spare(read, [out])
-    found = yield from delight(read, Texture.from_mesh(read, atlas_px))
+    for path in (out, light):  # before the work, not after it
+        files.probe(path)
+    atlas = laid_out(read, atlas_px)
+    found = yield from delight(read, Texture.from_mesh(read, atlas_px), atlas)
     receipt = {"delighted": {"approximate": True, "assumes": list(PRIORS)}}
     asset = exporters.Asset(mesh=read, texture=found.texture, receipt=receipt)
-    light = write_light(panorama(found.light), out.with_name(f"{out.stem}_irradiance.exr"))
-    return [light, *exporters.SOCKET.make("glb").write(asset, out)]
+    return [write_light(panorama(found.light), light), *exporters.SOCKET.make("glb").write(asset, out)]
 
 
 def panorama(light: Tensor, rows: int = 32) -> Tensor:

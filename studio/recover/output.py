@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from studio import exporters, files
-from studio.exporters import Asset
+from studio.errors import MeshError
+from studio.exporters import Asset, _source
 from studio.exporters._maps import pixels, png
 from studio.recover import PAINTED, Recovered
 from studio.surface.mesh import Mesh
@@ -27,12 +28,23 @@ ORM = ("occlusion", "roughness", "metallic")
 
 def write(mesh: Mesh, found: Recovered, folder: Path, *, receipt: Mapping[str, Any], report: Mapping[str, Any]) -> list[Path]:
     """Write everything into `folder`, which exists; the report last. Raises OutputError, and MeshError for a changed source."""
+    spare(mesh, folder)
     written = write_maps(found.texture, folder)
     if found.radiance is not None:
         written.append(write_light(found.radiance, folder / "light.exr"))
     asset = Asset(mesh=mesh, texture=found.texture, receipt=receipt, painted=PAINTED)
     written += exporters.SOCKET.make("glb").write(asset, folder / f"{mesh.name}.glb")
     return [*written, files.write_json(folder / "report.json", report)]
+
+
+def spare(mesh: Mesh, folder: Path) -> None:
+    """Raise OutputError where results in `folder` would replace a file that the mesh was loaded from."""
+    _source.spare(mesh, [*_maps(mesh, folder), folder / "light.exr", folder / f"{mesh.name}.glb"])
+
+
+def _maps(mesh: Mesh, folder: Path) -> list[Path]:
+    starts = _starts(tuple(material.name for material in mesh.sets))
+    return [folder / f"{start}{name}.png" for start in starts for name in (*sorted(PAINTED), "orm")]
 
 
 def write_maps(texture: Texture, folder: Path) -> list[Path]:
@@ -61,7 +73,13 @@ def write_light(radiance: Tensor, path: Path) -> Path:
 
 
 def unpack(mesh: Mesh, folder: Path) -> list[Path]:
-    """The maps of every material of a mesh as separate PNGs, at the size they have in its file; factors are multiplied in."""
+    """The maps of every material of a mesh as separate PNGs, at the size they have in its file; factors are multiplied in.
+
+    Raises OutputError, and MeshError for a mesh without UVs, which has no maps.
+    """
+    if mesh.corner_uv is None:
+        raise MeshError(f"'{mesh.name}' has no texture coordinates, so it has no maps.", "Give a mesh with maps, such as a GLB.")
+    _source.spare(mesh, _maps(mesh, folder))
     written = []
     for start, material in zip(_starts(tuple(m.name for m in mesh.sets)), mesh.sets, strict=True):
         texture = Texture.from_mesh(replace(mesh, sets=(material,)), _side(material))
@@ -79,8 +97,13 @@ def _side(material: Material) -> int:
 
 
 def _starts(names: tuple[str, ...]) -> list[str]:
-    """How the files of each set begin: with its name where there are several, and a number where names recur."""
+    """How the files of each set begin: with its name where there are several, and a number where names recur.
+
+    Capitals make no other file on most desktops.
+    """
     if len(names) == 1:
         return [""]
     plain = ["".join(c if c.isalnum() or c in "-_" else "_" for c in name) for name in names]
-    return [f"{name}_" if plain.count(name) == 1 else f"{name}_{i}_" for i, name in enumerate(plain, 1)]
+    if len({name.casefold() for name in plain}) == len(plain):
+        return [f"{name}_" for name in plain]
+    return [f"{name}_{i}_" for i, name in enumerate(plain, 1)]

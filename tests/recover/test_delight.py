@@ -38,7 +38,7 @@ def baked(mesh: Mesh, light: str) -> tuple[Texture, Texture, torch.Tensor]:
 
 
 def split(mesh: Mesh, texture: Texture) -> tuple[list[Progress], Split]:
-    told, steps = [], delight(mesh, texture)
+    told, steps = [], delight(mesh, texture, build_atlas(mesh, SIZE_PX))
     while True:
         try:
             told.append(next(steps))

@@ -21,7 +21,7 @@ from studio.materials import Task, work
 from studio.progress import Progress
 from studio.recover import PAINTED, Recovered, settings
 from studio.recover.compare import compare, dark_gloss, differences
-from studio.recover.examples import example
+from studio.recover.examples import EXAMPLES, example, sphere_mesh
 from studio.recover.output import write, write_light
 from studio.surface.atlas import build_atlas
 from studio.surface.mesh import Mesh, load
@@ -33,8 +33,10 @@ TINY = ("--iterations", "6", "--fine-iterations", "3", "--levels", "2", "--atlas
 
 
 @pytest.fixture(autouse=True)
-def few_views(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Examples are photographed from fewer sides."""
+def small_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Examples are photographed from fewer sides, and the sphere has fewer faces."""
+    sphere = replace(example("sphere"), mesh=sphere_mesh(32, 16))
+    monkeypatch.setitem(EXAMPLES, "sphere", lambda: sphere)
     monkeypatch.setattr(materials, "EXAMPLE_VIEWS", 3)
 
 
@@ -240,6 +242,7 @@ def test_mistakes_are_two_sentences(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["recover", "--example", "spere", *out], "Did you mean 'sphere'?"),
         (["recover", "--example", "sphere", "--preset", "splitt", *out], "Did you mean 'split'?"),
         (["recover", "--example", "sphere", "--levels", "3", *out], "Choose one of 2, 4, 8, 16."),
+        (["recover", "--example", "sphere", "--batch", "3", *out], "at most 4194304 px."),
         (["recover", str(resources.sample("vase")), str(tmp_path), *out], "holds no cameras"),
         (["recover", "--example", "sphere", "--exposure", "x", *out], "is no number"),
     ):
