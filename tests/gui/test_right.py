@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from studio.gui.panels import _flat, _icons, curves, film, health, picks, tools, views
+from studio.gui.panels import _axes, _flat, _icons, curves, film, health, picks, tools, views
 from studio.gui.panels._flat import Look
 from studio.gui.panels._words import duration, exposure, fitted, memory, named, number, pace, ticks
 from studio.shot import CHANNELS
@@ -165,7 +165,7 @@ def test_thinning_keeps_the_ends() -> None:
     points = [(i, float(i)) for i in range(1, 2001)]
     x, y = _axes.thinned(points)
     assert x == y and x[0] == 1 and x[-1] == 2000 and len(x) <= _axes.MOST_POINTS + 1
-    assert _axes.thinned([(3, 0.5)]) == ([3.0, 3.0 + curves.DASH], [0.5, 0.5])
+    assert _axes.thinned([(3, 0.5)]) == ([3.0, 3.0 + _axes.DASH], [0.5, 0.5])
 
 
 def test_the_axis_stays_until_it_no_longer_fits() -> None:
