@@ -222,13 +222,13 @@ class Objective:
                     said.append(f"The reward '{name}' became {found:g} and was switched off.")
                     continue
                 raw[name] = found
-                if felt is None:
+                if gradient is None or felt is None:
                     continue
                 if live.watched:
                     heat[name] = felt.norm(dim=1, keepdim=True)
                 if weight:
                     factor = weight / (self._norms.of(name, norm) if normalised else 1.0)
-                    push += factor * felt
+                    push += self.region.scaled(name, factor * gradient)
                     parts[name] = abs(factor) * size
                     total += weight * found
         if self._broken and any(live.weights.values()) and not any(live.weights.get(n) for n in raw):

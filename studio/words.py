@@ -13,11 +13,10 @@ from studio.errors import StudioError
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+")
 TOKENS = 16
 """How many words of a prompt a network reads, unless its size says otherwise."""
-SPELLING = 0.75
-"""How alike words must be, of 1, for one to be taken for the other misspelt: "mossy" is no slip for "glossy"."""
+SPELLING = 0.82
+"""How alike words must be, of 1, for one to be taken for the other misspelt: "grass" is no slip for "glass"."""
 MEANT = {
-    "glossy": "shiny", "polished": "shiny", "gleaming": "shiny", "dull": "matte", "steel": "metal", "metallic": "metal",
-    "gilded": "gold", "timber": "wood", "cobbled": "cobblestone", "cheetah": "leopard",
+    "gleaming": "shiny", "dull": "matte", "gilded": "gold", "timber": "wood", "cobbled": "cobblestone", "cheetah": "leopard",
 }  # fmt: skip
 """Words of the same meaning for some that people use."""
 REFUSED = re.compile(r"\b(?:no|without)\b([^,.;]*)", re.IGNORECASE)

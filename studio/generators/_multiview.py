@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
     from studio.texture import Fragments
 
+REFUSING = 2.0
+"""The least guidance away from words that are refused: at 1 they would mean nothing."""
 CHANNELS = ("base_color", "roughness", "metallic", "height")
 
 
@@ -97,7 +99,7 @@ class MultiView(Painter):
         (g + w − 1)/w in place of g/w adds guidance g away from a refused one.
         """
         held = self.network.size.guidance
-        return (self.guidance + held - 1) / held if refused else self.guidance / held
+        return (max(self.guidance, REFUSING) + held - 1) / held if refused else self.guidance / held
 
     def paint(self, scene: Scene, *, seed: int) -> Tensor:
         """All steps without a graph: pictures [V, C, view_px, view_px] of this seed."""

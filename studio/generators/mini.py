@@ -1,4 +1,4 @@
-"""The bundled generator: 12 million parameters, trained from scratch by `studio.pretrain`, six consistent views in seconds.
+"""The bundled generator: 16 million parameters, trained from scratch by `studio.pretrain`, six consistent views in seconds.
 
 It knows a few hundred words (materials, patterns, colours, objects); `Painter.words` names those it does not know.
 """
@@ -21,9 +21,9 @@ class Mini(Generator):
     """The bundled generator: six consistent views in seconds, from a few hundred words of materials, patterns and colours."""
 
     steps: int = knob(8, "Denoising steps; more are sharper and slower.", low=1, high=50)
-    guidance: float = knob(2.0, "How strongly the prompt is followed; 1 halves the time per step.", low=1, high=8)
+    guidance: float = knob(1.0, "How strongly the prompt is exaggerated; above 1 a step takes twice as long.", low=1, high=8)
     eta: float = knob(0.0, "Fresh noise added at each step; 0 makes the picture depend on the seed alone.", low=0, high=1)
-    negative: str = knob("", "Words to keep away from, such as rust, as 'no rust' in a prompt does; needs a guidance above 1.")
+    negative: str = knob("", "Words to keep away from, such as rust, as 'no rust' in a prompt does; a step takes twice as long.")
 
     def build(self, *, device: torch.device, dtype: torch.dtype | None = None) -> Painter:
         import torch
