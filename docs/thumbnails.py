@@ -14,16 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import studio
-from studio import generators, renderers, resources
-from studio.bake import Baker, supersample
-from studio.camera import Camera, ring
-from studio.surface.atlas import build_atlas
+from studio import resources
+from studio.camera import Camera
 from studio.surface.mesh import Material, Mesh
 from studio.texture import Texture
 from studio.view import Shot, Viewer
@@ -83,10 +80,10 @@ BALLS = (
 SAMPLES = {  # mesh: prompt, seed, camera
     "vase": ("blue and white stripes", 1, Camera(-30, 14, 2.6)),
     "robot": ("rusty metal", 1, Camera(28, 12, 2.5)),
-    "rabbit": ("white marble with black veins", 1, Camera(40, 12, 2.6)),
+    "rabbit": ("leopard", 1, Camera(40, 12, 2.6)),
     "mug": ("zebra", 1, Camera(60, 22, 2.3)),
     "chair": ("wooden planks", 1, Camera(35, 20, 2.6)),
-    "mushroom": ("red with white dots", 1, Camera(20, 16, 2.3)),
+    "mushroom": ("green dragon scales", 1, Camera(20, 16, 2.3)),
     "rocket": ("gradient from purple to orange", 1, Camera(25, 10, 2.5)),
     "torus_knot": ("lava", 1, Camera(20, 20, 2.3)),
 }
@@ -120,24 +117,11 @@ def sphere(cells: int = 24) -> Mesh:
     )
 
 
-class Studio:
-    """The generator before one mesh."""
-
-    def __init__(self, mesh: Mesh, *, device: str) -> None:
-        self.mesh, where = mesh, torch.device(device)
-        self._painter = generators.SOCKET.make("mini").build(device=where)
-        atlas, cameras, px = build_atlas(mesh, ATLAS_PX).to(where), ring(6), self._painter.view_px
-        rasterizer, _ = renderers.build("auto", where)
-        self._seen = rasterizer.rasterize(mesh, cameras, px)
-        fine = rasterizer.rasterize(mesh, cameras, px, supersample=supersample(atlas, px))
-        self._baker = Baker(fine, atlas, shown=self._seen.mask)
-
-    def paint(self, prompt: str, seed: int) -> Texture:
-        """The texture of a prompt, on the CPU."""
-        with torch.no_grad():
-            scene = self._painter.scene(prompt, self._seen, mesh=self.mesh, baker=self._baker)
-            colors = self._baker.bake(self._painter.paint(scene, seed=seed)[:, :3]).clamp(0, 1)
-        return Texture.from_mesh(self.mesh, ATLAS_PX).with_channel("base_color", colors.cpu())
+def painted(mesh: Mesh | Path, prompt: str, seed: int, *, device: str) -> tuple[Mesh, Texture]:
+    """A mesh and its texture, on the CPU, as a run without learning makes it."""
+    *_, last = studio.run(studio.Config(prompt=prompt, seed=seed, device=device, atlas_px=ATLAS_PX), mesh)
+    assert last.result is not None
+    return last.result.mesh, last.result.texture.to("cpu")
 
 
 def photograph(
@@ -152,23 +136,21 @@ def photograph(
 
 def balls(chosen: tuple[Ball, ...], *, device: str) -> Iterator[Image.Image]:
     """A picture of each, lit from the upper left."""
-    scene, viewer = Studio(sphere(), device=device), Viewer()
-    viewer.show(scene.mesh)
-    camera = Camera(0, 15, distance=5.6, fov_deg=19.2)
-    for ball in chosen:
-        print(ball.words, file=sys.stderr)
-        yield photograph(viewer, scene.paint(ball.words, ball.seed), camera)
+    ball, viewer, camera = sphere(), Viewer(), Camera(0, 15, distance=5.6, fov_deg=19.2)
+    viewer.show(ball)
+    for one in chosen:
+        print(one.words, file=sys.stderr)
+        yield photograph(viewer, painted(ball, one.words, one.seed, device=device)[1], camera)
 
 
 def samples(*, device: str) -> Iterator[Image.Image]:
     """A picture of each of SAMPLES."""
     for name, (prompt, seed, camera) in SAMPLES.items():
         print(f"{name}: {prompt}", file=sys.stderr)
-        *_, last = studio.run(studio.Config(prompt=prompt, seed=seed, device=device), resources.sample(name))
-        assert last.result is not None
+        mesh, texture = painted(resources.sample(name), prompt, seed, device=device)
         viewer = Viewer()
-        viewer.show(last.result.mesh)
-        yield photograph(viewer, last.result.texture.to("cpu"), camera)
+        viewer.show(mesh)
+        yield photograph(viewer, texture, camera)
 
 
 def save(picture: Image.Image, path: Path) -> str:
