@@ -13,12 +13,13 @@ from studio.errors import StudioError
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+")
 TOKENS = 16
 """How many words of a prompt a network reads, unless its size says otherwise."""
-SPELLING = 0.82
-"""How alike words must be, of 1, for one to be taken for the other misspelt: "grass" is no slip for "glass"."""
+SPELLING = 0.75
+"""How alike words must be, of 1, for one to be taken for the other misspelt."""
 MEANT = {
-    "gleaming": "shiny", "dull": "matte", "gilded": "gold", "timber": "wood", "cobbled": "cobblestone", "cheetah": "leopard",
+    "gleaming": "shiny", "glass": "shiny", "dull": "matte", "gilded": "gold", "timber": "wood", "cobbled": "cobblestone",
+    "cheetah": "leopard",
 }  # fmt: skip
-"""Words of the same meaning for some that people use."""
+"""Words of the same meaning for some that people use; also where another is spelt like them, as "grass" is like "glass"."""
 REFUSED = re.compile(r"\b(?:no|without)\b([^,.;]*)", re.IGNORECASE)
 
 

@@ -56,11 +56,11 @@ def test_the_shipped_words_are_the_file_and_the_network_has_a_token_for_each() -
 
 
 def test_a_suggestion_is_what_was_meant_or_none() -> None:
-    """A word that only looks alike says something else: no "violet" for "velvet"."""
+    """A word that only looks alike says something else: no "grass" for "glass", no "violet" for "velvet"."""
     known = SOCKET.make("mini")
-    meant = {"gleaming": "shiny", "dull": "matte", "marbel": "marble", "strips": "stripes", "brikcs": "bricks"}
+    meant = {"glass": "shiny", "dull": "matte", "marbel": "marble", "strips": "stripes", "brikcs": "bricks"}
     assert dict(known.words(" ".join(meant)).unknown) == meant
-    assert set(dict(known.words("velvet glass holy banana").unknown).values()) == {None}
+    assert set(dict(known.words("velvet holy banana").unknown).values()) == {None}
 
 
 def shown() -> list[str]:

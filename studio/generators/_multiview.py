@@ -142,14 +142,19 @@ class MultiView(Painter):
         x, frame = self._parted(x)
         fields = [self._seen(frame.detach(), scene, views)] if self.network.size.mixed else []
         x, geometry, *fields = (a.repeat(sides, 1, 1, 1) for a in (x, geometry, *fields))
-        x0 = self._through(x, geometry, t, text, *fields, count=count, under=self.adapters.taking_part)
+        sketched = self.network.size.sketched and i + 1 < self.steps
+        x0 = self._through(x, geometry, t, text, *fields, count=count, sketched=sketched, under=self.adapters.taking_part)
         return x0.unflatten(0, (sides, count)).transpose(0, 1)
 
-    def _guessed(self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *fields: Tensor, count: int) -> Tensor:
-        """x0 of `count` views for every text, all drawn towards the sketch of the first text: guidance does not exaggerate it."""
+    def _guessed(
+        self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *fields: Tensor, count: int, sketched: bool
+    ) -> Tensor:
+        """x0 of `count` views for every text, all drawn towards the sketch of the first text: guidance does not exaggerate it.
+
+        Not `sketched` in the last step: what is seen in the end is the network's, and so what a LoRA makes of it."""
         views = 1 if self.fused else count
         x0, shares = self.network(x, geometry, t, text, views=views, fields=next(iter(fields), None))
-        if not self.network.size.sketched or shares is None:
+        if not sketched or shares is None:
             return x0
         drawn, weight = self.network.sketch(x0[:count], shares[:count], text[:1], t[:1])
         drawn, weight = (v.repeat(len(x0) // count, 1, 1, 1) for v in (drawn, weight))

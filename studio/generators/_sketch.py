@@ -55,7 +55,9 @@ class Sketch(nn.Module):
         shares = ((shares[:, : INKS - 1] + 1) / 2).clamp(0, 1)
         shares = torch.cat([(1 - shares.sum(1, keepdim=True)).clamp(min=0), shares], 1)
         mixtures = inks.new_tensor(MIXED) @ inks[..., :3]
-        apart = (x0[:, None, :3] - mixtures[..., None, None]).square().sum(2).amin(1, keepdim=True)
+        crossed = torch.einsum("nchw,nmc->nmhw", x0[:, :3], mixtures)
+        apart = (mixtures.square().sum(-1)[..., None, None] - 2 * crossed).amin(1, keepdim=True)
+        apart = (apart + x0[:, :3].square().sum(1, keepdim=True)).clamp(min=0)
         return torch.einsum("nkhw,nkc->nchw", shares, inks), torch.exp(-apart / (2 * STRANGE**2))
 
     def forward(self, x0: Tensor, shares: Tensor, text: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

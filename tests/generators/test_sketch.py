@@ -107,6 +107,18 @@ def test_the_gradient_goes_through_the_sketch(guidance: float):
     assert max(float(a.abs().max()) for a in found) > 1e-6
 
 
+def test_the_last_step_is_not_sketched_however_few_there_are(monkeypatch):
+    """So that colours can be learned, from one step on."""
+    painter = sketched(guidance=1.0)
+    scene = painter.scene_of("red", facts())
+    x = painter.noise(scene, generator=torch.Generator().manual_seed(0))
+    asked = []
+    monkeypatch.setattr(painter.network.sketch, "forward", lambda x0, *_: asked.append(1) or (x0[:, :PLAIN], x0[:, :PLAIN]))
+    for i in range(painter.steps):
+        painter.predict(x, i, scene)
+    assert len(asked) == painter.steps - 1
+
+
 def test_words_are_refused_without_guidance_too():
     painter = sketched(guidance=1.0)
     assert len(painter.scene_of("red", facts()).text) == 1
