@@ -168,7 +168,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--out", type=Path, default=Path("build/evaluation"), help="folder for pictures and numbers")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--steps", type=int, default=8, help="denoising steps")
-    p.add_argument("--guidance", type=float, default=2.0)
+    p.add_argument("--guidance", type=float, default=1.0)
     p.add_argument("--prompts", type=int, default=PROMPTS, help="only the first so many")
     p.add_argument("--seeds", type=int, default=SEEDS, help="textures per prompt")
     p.add_argument("--meshes", type=Path, nargs="+", default=None, help="meshes in turn (the samples that ship)")
