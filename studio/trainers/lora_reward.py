@@ -29,7 +29,7 @@ class LoraReward(Trainer):
 
     k: int = knob(1, "Denoising steps that are differentiated, counted from the last.", low=1, high=1000)
     anchor: float = knob(0.0, "Pull towards what the run began with; higher keeps more of what it knew.", low=0.0, high=1e6)
-    rate: float = knob(3e-3, "Learning rate of AdamW.", low=1e-7, high=1.0)
+    rate: float = knob(2e-3, "Learning rate of AdamW.", low=1e-7, high=1.0)
     rank: int = rank()
     adapter: str = adapter()
     batch: int = knob(1, "Seeds painted per iteration.", low=1, high=64)
