@@ -341,7 +341,7 @@ def test_live_settings_take_effect_at_the_next_iteration(sphere: Path, sessions:
     assert session.pending() == ("seed", "palette softness")
     session.step()
     until(session, lambda: session.state == "paused")
-    assert session.markers == [(2, "symmetry 0 → 2, rate 0.003 → 0.01, k 1 → 2, prompt → blue lava")]
+    assert session.markers == [(2, "symmetry 0 → 2, rate 0.002 → 0.01, k 1 → 2, prompt → blue lava")]
     assert set(session.shares) == {"palette", "symmetry"} and sum(session.shares.values()) == pytest.approx(1)
     session.stop()
     until(session, lambda: session.state == "idle")
