@@ -141,7 +141,7 @@ class MultiView(Painter):
         text = self.adapters.read(scene.text).to(x).repeat_interleave(count, 0)
         x, frame = self._parted(x)
         fields = [self._seen(frame.detach(), scene, views)] if self.network.size.mixed else []
-        x, geometry, *fields = (a.repeat(sides, 1, 1, 1) for a in (x, geometry, *fields))
+        x, geometry, *fields = (a if sides == 1 else a.repeat(sides, 1, 1, 1) for a in (x, geometry, *fields))
         sketched = self.network.size.sketched and i + 1 < self.steps
         x0 = self._through(x, geometry, t, text, *fields, count=count, sketched=sketched, under=self.adapters.taking_part)
         return x0.unflatten(0, (sides, count)).transpose(0, 1)
