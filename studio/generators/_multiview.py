@@ -129,7 +129,8 @@ class MultiView(Painter):
         """The fields of a frame, kept for the steps that follow."""
         last, known = self._kept
         if last is None or last.shape != frame.shape or not torch.equal(last, frame):
-            known = _solid.seen(frame, scene.geometry[views, 3:6], _solid.volumes(frame.device), patch=PATCH).to(frame)
+            normal, inside = scene.geometry[views, 3:MASK], scene.geometry[views, MASK : MASK + 1]
+            known = _solid.seen(frame, normal, _solid.volumes(frame.device), patch=PATCH, inside=inside).to(frame)
             self._kept = frame.clone(), known
         return known
 

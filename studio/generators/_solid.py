@@ -176,9 +176,19 @@ def place(generator: torch.Generator) -> Tensor:
     return at + torch.stack([level, upright, level])
 
 
-def seen(frame: Tensor, normal: Tensor, v: Volumes, *, patch: int) -> Tensor:
+def seen(frame: Tensor, normal: Tensor, v: Volumes, *, patch: int, inside: Tensor | None = None) -> Tensor:
     """`fields` of a frame [N, CODE, h, w] with normals [N, 3, h, w] by patches of `patch`² pixels: [N, patches, pixels, FIELDS],
-    both row by row; always in fp32."""
+    both row by row; always in fp32.
+
+    Outside of `inside` [N, 1, h, w], where it is given, all points of all views must be alike, and are looked up once.
+    """
     at = F.pixel_unshuffle(torch.cat([frame[:, :3], normal], 1).float(), patch).unflatten(1, (6, patch**2))
     q, n = at.permute(0, 3, 4, 2, 1).flatten(1, 2).split(3, -1)
-    return fields(q, n, v)
+    if inside is None:
+        return fields(q, n, v)
+    on = F.pixel_unshuffle(inside.float(), patch).flatten(2).mT > 0
+    out = q.new_empty(*q.shape[:-1], FIELDS)
+    out[on] = fields(q[on], n[on], v)
+    if not on.all():
+        out[~on] = fields(q[~on][:1], n[~on][:1], v)
+    return out

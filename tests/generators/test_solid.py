@@ -116,6 +116,17 @@ def test_the_replayed_gradient_is_that_of_autograd(painter: MultiView) -> None:
     assert max(float((a - b).abs().max()) for a, b in zip(replayed, whole, strict=True)) < 1e-8
 
 
+def test_where_nothing_is_to_be_seen_fields_are_looked_up_once(volumes: Volumes) -> None:
+    g = torch.Generator().manual_seed(2)
+    mask = (torch.rand(2, 1, 32, 32, generator=g) < 0.3).float()
+    position, normal = (torch.randn(2, 3, 32, 32, generator=g) * mask for _ in range(2))
+    frame = _solid.code(position, torch.full((2,), 0.3), _solid.place(g).expand(2, 3))
+    whole = _solid.seen(frame, normal, volumes, patch=8)
+    torch.testing.assert_close(_solid.seen(frame, normal, volumes, patch=8, inside=mask), whole, rtol=0, atol=1e-6)
+    full = torch.ones_like(mask)
+    torch.testing.assert_close(_solid.seen(frame, normal, volumes, patch=8, inside=full), whole, rtol=0, atol=1e-6)
+
+
 def test_networks_without_a_frame_are_as_they_were() -> None:
     network = Denoiser(replace(SIZE, mixed=0), len(WORDS.words))
     assert not any("unit" in name for name, _ in network.named_parameters())
