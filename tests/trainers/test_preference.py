@@ -287,7 +287,7 @@ def test_a_hidden_taste_is_learned(tmp_path: Path, method: str) -> None:
         "def score(pictures, texture):\n    return texture[..., 0].mean() - texture[..., 2].mean()\n", encoding="utf-8"
     )
     consent.confirm(path, consent.digest(path.read_bytes()))
-    trainer = {"method": method, "score": str(path), "samples": 48, "batch": 2, "rate": 0.003, "look_every": 50}
+    trainer = {"method": method, "score": str(path), "samples": 160, "batch": 2, "rate": 0.005, "look_every": 50}
     before, after = [], []
     seen, _ = ran(tmp_path / "picks", iterations=150, held_out=4, trainer=trainer)
     result = seen[-1].result
