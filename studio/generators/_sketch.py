@@ -10,17 +10,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from studio.device import constant
+
 INKS = 3
 """Inks of a material; those beyond the first lie on it with a share at every point."""
 PLAIN = 5
 """Numbers of an ink: base colour, roughness, metallic."""
-KINDS = [0, 0, 0, 1, 1]
-"""Which trust each of them has: the colours', or the rest's."""
 LATE, EARLY = 0.125, 0.25
 """Times up to which the sketch says nothing, and from which it may say all."""
 STRANGE = 0.35
 """Distance of colours, in −1…1, at which the network means something that is no mixture of the inks."""
-MIXED = [(i / 4, j / 4, (4 - i - j) / 4) for i in range(5) for j in range(5 - i)]
+MIXED = tuple((i / 4, j / 4, (4 - i - j) / 4) for i in range(5) for j in range(5 - i))
 """Shares of the mixtures that a guess is compared with."""
 
 
@@ -41,10 +41,11 @@ class Sketch(nn.Module):
         return torch.tanh(self.ink(self.reader(self.queries.expand(len(text), -1, -1), text)))
 
     def trusted(self, text: Tensor, t: Tensor) -> Tensor:
-        """How far to trust the inks' colours and the rest of them [B, 2] in 0…1 at times t [B] or [1]."""
+        """How far to trust the inks [B, PLAIN] in 0…1 at times t [B] or [1]: their colours alike, and the rest of them."""
         level, slope = self.trust(text.mean(1)).unflatten(1, (2, 2)).unbind(-1)
         ramp = ((t - LATE) / (EARLY - LATE)).clamp(0, 1)[:, None]
-        return torch.sigmoid(level + 4 * (t[:, None] - 0.5) * slope) * ramp
+        colour, rest = (torch.sigmoid(level + 4 * (t[:, None] - 0.5) * slope) * ramp).split(1, 1)
+        return torch.cat([colour.expand(-1, 3), rest.expand(-1, PLAIN - 3)], 1)
 
     def laid(self, x0: Tensor, shares: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
         """The sketch [N, PLAIN, h, w], and in 0…1 [N, 1, h, w] how much the guess x0 [N, C, h, w] is some mixture of its inks.
@@ -54,7 +55,7 @@ class Sketch(nn.Module):
         inks = self.inks(text).repeat_interleave(len(x0) // len(text), 0)
         shares = ((shares[:, : INKS - 1] + 1) / 2).clamp(0, 1)
         shares = torch.cat([(1 - shares.sum(1, keepdim=True)).clamp(min=0), shares], 1)
-        mixtures = inks.new_tensor(MIXED) @ inks[..., :3]
+        mixtures = constant(MIXED, inks) @ inks[..., :3]
         crossed = torch.einsum("nchw,nmc->nmhw", x0[:, :3], mixtures)
         apart = (mixtures.square().sum(-1)[..., None, None] - 2 * crossed).amin(1, keepdim=True)
         apart = (apart + x0[:, :3].square().sum(1, keepdim=True)).clamp(min=0)
@@ -63,4 +64,4 @@ class Sketch(nn.Module):
     def forward(self, x0: Tensor, shares: Tensor, text: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """The sketch [N, PLAIN, h, w] and its weight, as large, in 0…1 against the guess x0 at times t [B]; see `laid`."""
         drawn, near = self.laid(x0, shares, text)
-        return drawn, self.trusted(text, t).repeat_interleave(len(x0) // len(text), 0)[:, KINDS, None, None] * near
+        return drawn, self.trusted(text, t).repeat_interleave(len(x0) // len(text), 0)[..., None, None] * near

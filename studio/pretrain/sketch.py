@@ -19,7 +19,7 @@ from torch import Tensor
 from studio.generators import _noise, _solid, _weights
 from studio.generators._network import MASK, PATCH, Denoiser
 from studio.generators._schedule import alpha_bar
-from studio.generators._sketch import KINDS, LATE, PLAIN, Sketch
+from studio.generators._sketch import LATE, PLAIN, Sketch
 from studio.pretrain import corpus
 from studio.pretrain.batches import Batches
 from studio.pretrain.session import Ranks, basics
@@ -90,7 +90,7 @@ def trust(sketch: Sketch, kept: list[tuple[Tensor, ...]]) -> tuple[float, float]
     optimizer = torch.optim.AdamW(sketch.trust.parameters(), lr=3e-3, weight_decay=0.05)
     error = alone = (guess - truth).square().mean()
     for _ in range(TRUSTING):
-        weight = sketch.trusted(text, t)[:, None, KINDS] * near
+        weight = sketch.trusted(text, t)[:, None] * near
         error = (torch.lerp(guess, drawn, weight) - truth).square().mean()
         optimizer.zero_grad()
         error.backward()

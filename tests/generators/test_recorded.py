@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from studio.generators import SOCKET
+from studio.generators._network import PATCH
 from studio.generators._recorded import KEPT, Recorded
+from studio.generators._solid import FIELDS
 
 
 def test_nothing_is_recorded_on_a_processor():
@@ -18,6 +21,57 @@ def test_nothing_is_recorded_on_a_processor():
     with torch.no_grad():
         found = [float(recorded(torch.zeros(()), plus=k, under=None)) for k in (1, 1, 2)]
     assert found == [1, 1, 2] and calls == [1, 1, 2]
+
+
+class OnCard(torch.Tensor):
+    """Says that it lies on a card."""
+
+    is_cuda = True
+
+
+def test_what_cannot_be_recorded_is_called_as_ever(monkeypatch):
+    tries = []
+
+    def refuse(*_):
+        tries.append(1)
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(Recorded, "_record", refuse)
+    recorded, x = Recorded(lambda x: x + 1), torch.zeros(2).as_subclass(OnCard)
+    with torch.no_grad():
+        assert [float(recorded(x, under=None).sum()) for _ in range(4)] == [2, 2, 2, 2]
+    assert len(tries) == 1
+
+
+class HostValues(TorchFunctionMode):
+    """Notes what would be copied from the host within: tensors made of Python numbers, and lists as indices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        makes = func in (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor)
+        index = args[1] if func is torch.Tensor.__getitem__ else ()
+        if makes or any(isinstance(i, list) for i in (index if isinstance(index, tuple) else (index,))):
+            self.found.append(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("sketched", [True, False])
+def test_a_pass_that_is_recorded_takes_nothing_from_the_host(sketched: bool) -> None:
+    """A copy from the host breaks a recording. What is kept for good may be made in the first pass, which is not recorded."""
+    painter = SOCKET.make("mini", guidance=2.0).build(device=torch.device("cpu"))
+    size, views, px = painter.network.size, 2, 64
+    x, geometry = torch.zeros(2 * views, size.painted, px, px), torch.ones(2 * views, size.geometry, px, px)
+    fields = torch.zeros(2 * views, (px // PATCH) ** 2, PATCH**2, FIELDS)
+    text = torch.zeros(2 * views, size.tokens, size.text_channels)
+    given = (x, geometry, torch.ones(2 * views), text, fields)
+    with torch.no_grad():
+        painter._guessed(*given, count=views, sketched=sketched)
+        with HostValues() as host:
+            painter._guessed(*given, count=views, sketched=sketched)
+    assert not host.found
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA card")
