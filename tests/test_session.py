@@ -512,12 +512,14 @@ def test_another_mesh_during_a_run_ends_it_and_undo_brings_the_first_one_back(
     sphere: Path, sessions: Callable[..., Session], tmp_path: Path
 ) -> None:
     session = sessions(sphere, iterations=100, trainer={"name": "texture_direct"})
+    session.watch_heat("palette")
     session.start()
-    until(session, lambda: len(session.film) > 0)
+    until(session, lambda: len(session.film) > 0 and session.heat("palette") is not None)
     other = as_obj(uv_sphere(8, 6), tmp_path / "other.obj")
     session.open(other)
     until(session, lambda: session.document.mesh == other and session.texture is not None)
     assert session.state == "idle" and not session.film and not session.curves and session.can_undo == "open other.obj"
+    assert session.heat("palette") is None, "what lay on another mesh's texels would be drawn on this one's"
     session.undo()
     until(session, lambda: session.mesh is not None and session.mesh.name == "sphere")
     until(session, lambda: session.recents()[:1] == [other])

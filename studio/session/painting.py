@@ -223,7 +223,7 @@ class Painting(Charting, ABC):
         self._film.clear()
         self._film = Film(self._store)
         self._chart_from(-1)
-        self.pace, self.report, self.cameras = Pace(), {}, ()
+        self.pace, self.report, self.cameras, self._heats, self.seeds = Pace(), {}, (), {}, None
         self._enter("preparing" if self._waiting is not None else "idle")
 
     def _leave(self, running: Running) -> None:

@@ -147,6 +147,7 @@ class Showing(ABC):
             self.before = self._whole if outcome.mesh is self.mesh else None
             self._film.clear()  # a run's moments go on from paint that is gone
             self._resume = self._checkpoint = self._kept = self._previewed = self._shown = None
+            self._heats = {}  # they may lie on other UVs
             self._newest = self._whole = outcome.found.texture
             self.mesh, self._painted = outcome.mesh, frozenset(outcome.found.texture.channels)
             self._show(self._newest)
