@@ -157,10 +157,10 @@ class MultiView(Painter):
         x0, shares = self.network(x, geometry, t, text, views=views, fields=next(iter(fields), None))
         if not sketched or shares is None:
             return x0
-        drawn, weight = self.network.sketch(x0[:count], shares[:count], text[:1], t[:1])
-        drawn, weight = (v.repeat(len(x0) // count, 1, 1, 1) for v in (drawn, weight))
+        kept, added = self.network.sketch(x0[:count], shares[:count], text[:1], t[:1])
+        kept, added = (v.repeat(len(x0) // count, 1, 1, 1) for v in (kept, added))
         plain, rest = x0.split([PLAIN, x0.shape[1] - PLAIN], 1)
-        return torch.cat([torch.lerp(plain, drawn, weight), rest], 1)
+        return torch.cat([plain * kept + added, rest], 1)
 
     def guess(self, x: Tensor, prediction: Tensor, i: int, scene: Scene) -> Tensor:
         x0 = prediction[:, 0] if prediction.shape[1] == 1 else torch.lerp(prediction[:, 1], prediction[:, 0], scene.guidance)

@@ -1,8 +1,8 @@
 """Give a trained network its sketch: `python -m studio.pretrain.sketch --weights DIR --out DIR [--minutes 10]`.
 
 The network itself stays as it is. First a reader of its text features learns the inks of captions, which takes no pictures at
-all; then, on pictures of random shapes at painting's times, how far these inks, laid by the shares that the network says, are to
-be trusted over its own guess. Minutes on a processor.
+all; then a judge learns, on pictures of random shapes at painting's times, what to take of the network's own guess, of these inks
+laid by the shares that the network says, and of the effect's ink. Minutes on a processor.
 """
 
 from __future__ import annotations
@@ -14,31 +14,33 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from studio.generators import _noise, _solid, _weights
 from studio.generators._network import MASK, PATCH, Denoiser
 from studio.generators._schedule import alpha_bar
-from studio.generators._sketch import LATE, PLAIN, Sketch
+from studio.generators._sketch import INKS, LATE, PLAIN, Sketch
 from studio.pretrain import corpus
 from studio.pretrain.batches import Batches
 from studio.pretrain.session import Ranks, basics
 from studio.pretrain.train import write
 
 CAPTIONS, SEEN = 256, 400  # captions in a step of reading; pixels kept of a picture
+WARM = 200  # steps over which the learning rate rises
 OBJECTS, VIEWS = 4, 4  # painted at a time
-READING, LOOKING = 0.5, 0.45  # shares of the minutes; the rest is for the trust itself
+READING, LOOKING = 0.5, 0.45  # shares of the minutes; the rest is for the judge itself
 EMPTY = 0.1  # share of pictures without a caption: nothing is to be trusted then
-TRUSTING = 1500  # steps on what was kept
+JUDGING, FORGOTTEN = 1200, 0.4  # steps on what was kept; share of what a caption means that is left out in them
 
 
 def read(network: Denoiser, batches: Batches, args: argparse.Namespace) -> None:
-    """Learn the inks of captions."""
+    """Learn the inks of captions, and that of their effect."""
     sketch, r, began, step = network.sketch, random.Random(args.seed), time.monotonic(), 0
-    optimizer = torch.optim.AdamW([p for n, p in sketch.named_parameters() if not n.startswith("trust.")], lr=args.rate)
+    optimizer = torch.optim.AdamW(sketch.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.02)
     held = corpus.draw(random.Random(1), 512, held_out=True)
     while (gone := (time.monotonic() - began) / (60 * args.minutes * READING)) < 1 and step < args.steps:
-        optimizer.param_groups[0]["lr"] = args.rate * min(1, (step + 1) / 100) * (1 - gone)
+        optimizer.param_groups[0]["lr"] = args.rate * min(1, (step + 1) / WARM) * (1 - gone)
         error = _error(network, batches, corpus.draw(r, CAPTIONS, group=1))
         optimizer.zero_grad()
         error.backward()
@@ -47,23 +49,24 @@ def read(network: Denoiser, batches: Batches, args: argparse.Namespace) -> None:
         if step % args.every == 0:
             with torch.no_grad():
                 unseen = float(_error(network, batches, held))
-            print(f"inks {step}  error {float(error):.4f}  of pairs never seen {unseen:.4f}", flush=True)
+            print(f"inks {step}  error {float(error.detach()):.4f}  of pairs never seen {unseen:.4f}", flush=True)
         step += 1
 
 
 def _error(network: Denoiser, batches: Batches, samples: list[corpus.Sample]) -> Tensor:
-    """Mean squared error of the inks, in −1…1."""
-    told = torch.tensor([[s.a, s.b, s.c] for s in samples], device=batches.device) * 2 - 1
+    """Mean squared error of the inks, in −1…1; that of the effect counts where there is one."""
+    told = torch.tensor([[s.a, s.b, s.c, s.over] for s in samples], device=batches.device) * 2 - 1
+    counts = torch.tensor([[1, 1, 1, bool(s.effect)] for s in samples], device=batches.device)
     with torch.no_grad():
         text = network.text(batches.tokens([s.caption for s in samples], length=network.size.tokens))
-    return (network.sketch.inks(text) - told).square().mean()
+    return ((network.sketch.read(text)[0] - told).square().mean(-1) * counts).sum() / counts.sum()
 
 
 @torch.no_grad()
 def look(network: Denoiser, batches: Batches, args: argparse.Namespace) -> list[tuple[Tensor, ...]]:
-    """What trust is learned from, for the minutes given: of every object the text, the time, and at some pixels the truth, the
-    network's guess, the sketch and its nearness, [·, PLAIN] each."""
-    kept, began, g, size = [], time.monotonic(), torch.Generator().manual_seed(args.seed), network.size
+    """What the judge learns from, for the minutes given: of every object what it is told, as `Sketch.judged` takes it, and the
+    truth [PLAIN, n, 1], at n pixels."""
+    kept, began, g, size, sketch = [], time.monotonic(), torch.Generator().manual_seed(args.seed), network.size, network.sketch
     while (time.monotonic() - began) / (60 * args.minutes) < LOOKING and len(kept) < args.steps * OBJECTS:
         drawn = batches.draw(OBJECTS, VIEWS)
         said = ["" if torch.rand((), generator=g) < EMPTY else s.caption for s in drawn.samples]
@@ -75,27 +78,45 @@ def look(network: Denoiser, batches: Batches, args: argparse.Namespace) -> list[
         fields = _solid.seen(drawn.frame.flatten(0, 1), geometry[:, 3:6], batches.volumes, patch=PATCH)
         rows = (v.repeat_interleave(VIEWS, 0) for v in (t, text))
         guess, shares = network(a.sqrt() * x + (1 - a).sqrt() * noise, geometry, *rows, views=VIEWS, fields=fields)
-        sketch, near = network.sketch.laid(guess, shares, text)
-        rows = [v[:, :PLAIN].movedim(1, -1).unflatten(0, (OBJECTS, VIEWS)) for v in (x, guess, sketch, near.expand_as(sketch))]
+        inks, meaning = sketch.read(text)
+        seen = sketch.seen(guess, sketch.laid(shares, inks[:, :INKS]), inks)
+        pixels = [v.unflatten(0, (OBJECTS, VIEWS)).movedim(2, 1).flatten(2) for v in (seen, x[:, :PLAIN], geometry[:, MASK:])]
         for k in range(OBJECTS):
-            on = geometry[k * VIEWS : (k + 1) * VIEWS, MASK] > 0.5
-            some = torch.randint(int(on.sum()), (SEEN * VIEWS,), generator=g).to(on.device)
-            kept.append((text[k], t[k], *(v[k][on][some] for v in rows)))
+            on = (pixels[2][k, 0] > 0.5).nonzero()[:, 0]
+            some = on[torch.randint(len(on), (SEEN * VIEWS,), generator=g).to(on.device)]
+            told = (inks[k, INKS], t[k], meaning[k])
+            kept.append((pixels[0][k][:, some, None], *told, pixels[1][k][:, some, None]))
     return kept
 
 
-def trust(sketch: Sketch, kept: list[tuple[Tensor, ...]]) -> tuple[float, float]:
-    """Learn how far; the mean squared error of the guesses alone, and of guesses drawn towards their sketches."""
-    text, t, truth, guess, drawn, near = (torch.stack(v) for v in zip(*kept, strict=True))
-    optimizer = torch.optim.AdamW(sketch.trust.parameters(), lr=3e-3, weight_decay=0.05)
-    error = alone = (guess - truth).square().mean()
-    for _ in range(TRUSTING):
-        weight = sketch.trusted(text, t)[:, None] * near
-        error = (torch.lerp(guess, drawn, weight) - truth).square().mean()
+def judge(sketch: Sketch, kept: list[tuple[Tensor, ...]]) -> tuple[float, float]:
+    """Learn what to take of guess, sketch and effect. The mean squared errors of guesses, and of what the judge makes of them,
+    over every eighth object, from which it did not learn."""
+    *given, truth = (torch.stack(v) for v in zip(*kept, strict=True))
+    held = torch.arange(len(truth), device=truth.device) % 8 == 0
+    mine, others = (~held).nonzero()[:, 0], held.nonzero()[:, 0]
+    parts = (sketch.about, sketch.told, sketch.pixel, sketch.inner, sketch.parts)
+    optimizer = torch.optim.AdamW([p for part in parts for p in part.parameters()], lr=2e-3, weight_decay=0.05)
+
+    def error(which: Tensor, pixels: Tensor, *, forgetful: bool) -> Tensor:
+        seen, effect, t, meaning = (v[which] for v in given)
+        seen, wanted = seen[:, :, pixels], truth[which][:, :, pixels]
+        guess, drawn = seen[:, :PLAIN], seen[:, PLAIN : 2 * PLAIN]
+        told = torch.stack([guess, drawn, effect[..., None, None].expand_as(guess)], 1)
+        meaning = F.dropout(meaning, FORGOTTEN, forgetful)  # a few hundred captions are quickly learned by heart
+        return ((sketch.judged(seen, effect, t, meaning) * told).sum(1) - wanted).square().mean()
+
+    every = torch.arange(truth.shape[2], device=truth.device)
+    for step in range(JUDGING):
+        optimizer.param_groups[0]["lr"] = 2e-3 * (1 - step / JUDGING)
+        some = mine[torch.randint(len(mine), (24,)).to(mine.device)] if len(mine) else others
+        found = error(some, every[torch.randint(len(every), (300,)).to(every.device)], forgetful=True)
         optimizer.zero_grad()
-        error.backward()
+        found.backward()
         optimizer.step()
-    return float(alone), float(error)
+    with torch.no_grad():
+        alone = (given[0][others][:, :PLAIN] - truth[others]).square().mean()
+        return float(alone), float(error(others, every, forgetful=False))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -108,10 +129,10 @@ def main(argv: list[str] | None = None) -> None:
     trained, vocabulary = _weights.load(args.weights)
     batches = Batches(args, Ranks.join(args.device), seed=9)
     network = Denoiser(replace(trained.size, sketched=True), len(vocabulary.words))
-    network.load_state_dict(trained.state_dict(), strict=False)
+    network.load_state_dict({k: v for k, v in trained.state_dict().items() if not k.startswith("sketch.")}, strict=False)
     network.to(batches.device).eval().requires_grad_(False).sketch.requires_grad_()
     read(network, batches, args)
-    alone, drawn = trust(network.sketch, look(network, batches, args))
+    alone, drawn = judge(network.sketch, look(network, batches, args))
     write(Path(args.out), network, tuple(vocabulary.words), bits=args.bits)
     print(f"mean squared error at noisy times: guesses {alone:.4f}, drawn towards the sketch {drawn:.4f}; saved in {args.out}")
 

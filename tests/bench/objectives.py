@@ -65,6 +65,8 @@ def left(pictures: Tensor) -> Tensor:
 
 
 TASTES = {"colour": colour, "scale": scale, "left": left}
+ASKED = {"left": "bold blue and white camouflage"}
+"""Prompts for a taste other than a mosaic: the two sides of a fine pattern are alike, whoever picks."""
 PICKS, WRONG, FRESH = 32, 0.1, 20
 Enough = Callable[["Progress"], bool]
 Ran = tuple["Result", int, float]
@@ -191,7 +193,7 @@ def tasted(case: dict[str, str], args: argparse.Namespace) -> dict[str, Any]:
     folder = args.out / "picks" / named(case)
 
     def did(into: str, trainer: dict[str, Any], *, iterations: int = 0, seed: int = 0, **more: Any) -> Ran:
-        table = {"prompt": "blue and white mosaic", "iterations": iterations, "seed": seed, **more}
+        table = {"prompt": ASKED.get(case["on"], "blue and white mosaic"), "iterations": iterations, "seed": seed, **more}
         table |= {"trainer": {**trainer, "picks": str(folder / into)}}
         return ran(settings(args, **table), case | {"what": into}, args)
 

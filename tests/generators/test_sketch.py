@@ -5,80 +5,100 @@ from dataclasses import replace
 import pytest
 import torch
 
-from studio.generators import _sketch
 from studio.generators._multiview import REFUSING, MultiView
 from studio.generators._network import Denoiser
-from studio.generators._sketch import EARLY, INKS, LATE, PLAIN, Sketch
+from studio.generators._sketch import COARSE, EARLY, INKS, LATE, PLAIN, WIDE, Sketch
 from studio.replay import drain, replay, sample
 from tests.generators.test_multiview import FULL, WORDS, facts
 
 CPU = torch.device("cpu")
 
 
-class Told(Sketch):
-    """One that has read red with white and blue on it, and is sure."""
+GUESS, SKETCH, EFFECT = 0, 1, 2
 
-    TOLD = torch.tensor([[1.0, -1, -1, 0.2, -1], [1, 1, 1, -0.4, -1], [-1, -1, 1, 0.6, 1]])
+
+def only(sketch: Sketch, part: int, sure: float = 50.0) -> Sketch:
+    """A judge who takes this part alone, whatever it sees."""
+    with torch.no_grad():
+        sketch.parts.weight.zero_()
+        sketch.parts.bias.zero_()
+        sketch.parts.bias[2 * part : 2 * part + 2] = sure
+    return sketch
+
+
+class Told(Sketch):
+    """One that has read red with white and blue on it under moss."""
+
+    TOLD = torch.tensor([[1.0, -1, -1, 0.2, -1], [1, 1, 1, -0.4, -1], [-1, -1, 1, 0.6, 1], [-0.6, 0.3, -0.8, 0.9, -1]])
 
     def __init__(self) -> None:
         super().__init__(8)
-        with torch.no_grad():
-            self.trust[-1].weight.zero_()
-            self.trust[-1].bias.copy_(torch.tensor([50.0, 0, 50, 0]))
 
-    def inks(self, text):
-        return self.TOLD.expand(len(text), -1, -1)
+    def read(self, text):
+        return self.TOLD.expand(len(text), -1, -1), torch.zeros(len(text), WIDE)
 
-
-def laid(*shares: float) -> torch.Tensor:
-    """Shares [1, INKS, 1, n] of the second ink, none of the third; the last channel says nothing."""
-    one = torch.tensor(shares)
-    return torch.stack([2 * one - 1, torch.full_like(one, -1), torch.zeros_like(one)])[None, :, None]
+    def drawn(self, x0: torch.Tensor, *shares: float, t: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+        """What is kept of a guess, and what is added, for shares of the second ink."""
+        one = torch.tensor(shares)
+        laid = torch.stack([2 * one - 1, torch.full_like(one, -1), torch.zeros_like(one)])[None, :, None]
+        return self(x0, grown(laid), torch.zeros(1, 4, 8), torch.tensor([t]))
 
 
 def picture(*colours: tuple[float, float, float]) -> torch.Tensor:
-    """A guess [1, 6, 1, n]."""
+    """A guess [1, 6, 2, 2 n], COARSE pixels a side for each colour."""
     rest = torch.zeros(len(colours), 3)
-    return torch.cat([torch.tensor(colours), rest], 1).T[None, :, None]
+    return grown(torch.cat([torch.tensor(colours), rest], 1).T[None, :, None])
+
+
+def grown(small: torch.Tensor) -> torch.Tensor:
+    return small.repeat_interleave(COARSE, -2).repeat_interleave(COARSE, -1)
+
+
+PINK, GREEN, ROSY = (1.0, 0.0, 0.0), (-0.6, 0.3, -0.8), (1.0, -0.4, -0.4)
 
 
 def test_inks_lie_where_their_shares_are_however_undecided_the_guess():
-    pink = (1.0, 0.0, 0.0)
-    drawn, weight = Told()(picture(pink, pink, pink), laid(0, 1, 0.5), torch.zeros(1, 4, 8), torch.ones(1))
+    kept, added = only(Told(), SKETCH).drawn(picture(PINK, PINK, PINK), 0, 1, 0.5)
     expected = torch.stack([Told.TOLD[0], Told.TOLD[1], Told.TOLD[:2].mean(0)], 1)[None, :, None]
-    torch.testing.assert_close(drawn, expected)
-    torch.testing.assert_close(weight, torch.ones_like(weight))
+    torch.testing.assert_close(added, grown(expected))
+    assert not kept.any()
 
 
-def test_what_is_no_mixture_of_the_inks_is_left_alone():
-    """Moss on red and white: the network knows it from the mesh."""
-    green, rosy = (-0.6, 0.3, -0.8), (1.0, -0.4, -0.4)
-    _, weight = Told()(picture(green, rosy), laid(0, 0), torch.zeros(1, 4, 8), torch.ones(1))
-    assert (weight[..., 0] < 0.01).all() and (weight[..., 1] > 0.9).all()
+def test_a_judge_may_lay_the_effect_or_leave_the_guess_alone():
+    """Moss on red and white: its ink is read, where it grows the network knows from the mesh."""
+    kept, added = only(Told(), EFFECT).drawn(picture(GREEN, ROSY), 0, 1)
+    torch.testing.assert_close(added, Told.TOLD[3][None, :, None, None].expand_as(added))
+    assert not kept.any()
+    kept, added = only(Told(), GUESS).drawn(picture(GREEN, ROSY), 0, 1)
+    assert (kept == 1).all() and added.abs().max() < 1e-6
 
 
-def test_late_steps_are_the_networks_own():
-    for t, least, most in ((LATE, 0, 0), ((LATE + EARLY) / 2, 0.49, 0.51), (EARLY, 1, 1), (1.0, 1, 1)):
-        sure = Told().trusted(torch.zeros(1, 4, 8), torch.tensor([t]))
-        assert least <= float(sure.min()) and float(sure.max()) <= most
+def test_the_judge_sees_what_is_a_mixture_of_the_inks_and_what_is_the_effect():
+    told, x0 = Told(), picture(GREEN, ROSY)
+    inks, _ = told.read(torch.zeros(1, 4, 8))
+    mixture, effect = told.seen(x0, x0[:, :PLAIN], inks)[0, 2 * PLAIN :, 0, ::COARSE]
+    assert mixture[0] < 0.01 and mixture[1] > 0.9 and effect[0] == pytest.approx(1) and effect[1] < 0.01
+
+
+@pytest.mark.parametrize(("t", "share"), [(LATE, 0), ((LATE + EARLY) / 2, 0.5), (EARLY, 1), (1.0, 1)])
+def test_late_steps_are_the_networks_own(t: float, share: float):
+    kept, added = only(Told(), SKETCH).drawn(picture(PINK), 0, t=t)
+    torch.testing.assert_close(kept, torch.full_like(kept, 1 - share))
+    torch.testing.assert_close(added[0, :, 0, 0], share * Told.TOLD[0])
 
 
 def sketched(*, guidance: float, dtype: torch.dtype = torch.float32) -> MultiView:
     torch.manual_seed(0)
     network = Denoiser(replace(FULL, mixed=2, cell=0.05, sketched=True), len(WORDS.words)).to(dtype)
-    with torch.no_grad():
-        network.sketch.trust[-1].bias.copy_(torch.tensor([2.0, 0, 1, 0]))
     return MultiView(network, WORDS, steps=3, guidance=guidance, eta=0.0)
 
 
-def test_guidance_does_not_exaggerate_the_sketch(monkeypatch):
+def test_guidance_does_not_exaggerate_the_sketch():
     """Where the sketch is all that counts, guidance changes nothing."""
-    monkeypatch.setattr(_sketch, "STRANGE", 1e6)
     found = []
     for guidance in (1.0, 3.0):
         painter = sketched(guidance=guidance)
-        with torch.no_grad():
-            painter.network.sketch.trust[-1].bias.copy_(torch.tensor([50.0, 0, 50, 0]))
+        only(painter.network.sketch, EFFECT)
         scene = painter.scene_of("red and gold", facts())
         x = painter.noise(scene, generator=torch.Generator().manual_seed(0))
         found.append(painter.guess(x, painter.predict(x, 0, scene), 0, scene)[:, :PLAIN])
@@ -126,5 +146,6 @@ def test_words_are_refused_without_guidance_too():
     assert len(refusing.text) == 2 and refusing.guidance == REFUSING
 
 
-def test_there_is_an_ink_for_each_share():
-    assert Sketch(8).inks(torch.zeros(2, 4, 8)).shape == (2, INKS, PLAIN)
+def test_there_is_an_ink_for_each_share_and_one_for_the_effect():
+    inks, meaning = Sketch(8).read(torch.zeros(2, 4, 8))
+    assert inks.shape == (2, INKS + 1, PLAIN) and meaning.shape == (2, WIDE)

@@ -22,6 +22,7 @@ from studio.surface.atlas import build_atlas
 from studio.surface.mesh import Mesh
 from studio.texture import Texture
 from tests.meshes import cube, joined, patch
+from tests.recover.sets import edited
 
 VIEWS, SIZE_PX = 6, 40
 
@@ -54,13 +55,6 @@ def taken(mesh: Mesh, rasterizer: Rasterizer, folder: Path, *, views: int = VIEW
 def folder(lopsided: Mesh, rasterizer: Rasterizer, tmp_path: Path) -> Path:
     taken(lopsided, rasterizer, tmp_path)
     return tmp_path
-
-
-def edited(folder: Path, change: Any) -> None:
-    path = folder / captures.OWN_FILE
-    tree = json.loads(path.read_text(encoding="utf-8"))
-    change(tree)
-    path.write_text(json.dumps(tree), encoding="utf-8")
 
 
 def matrices(capture: Capture) -> np.ndarray:

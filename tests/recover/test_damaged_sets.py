@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +15,9 @@ from PIL import Image
 from studio import captures
 from studio.captures import _usd
 from studio.errors import StudioError
+from tests.recover.sets import Change, edited
 
 VIEWS, SIZE_PX = 6, 40
-
-Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture
@@ -38,13 +36,6 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / captures.OWN_FILE).write_text(json.dumps(tree), encoding="utf-8")
     assert len(captures.load(tmp_path)) == VIEWS
     return tmp_path
-
-
-def edited(folder: Path, change: Change) -> None:
-    path = folder / captures.OWN_FILE
-    tree = json.loads(path.read_text(encoding="utf-8"))
-    change(tree)
-    path.write_text(json.dumps(tree), encoding="utf-8")
 
 
 def lens(**values: Any) -> Change:
