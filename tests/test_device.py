@@ -17,6 +17,6 @@ LARGE = 500 << 20
 def test_peak_memory_is_the_processs_own_whatever_its_parent_held() -> None:
     large = np.ones(LARGE, np.uint8)
     assert device.peak_memory_bytes(CPU) >= LARGE
-    code = "from types import SimpleNamespace; from studio import device; print(device.peak_memory_bytes(SimpleNamespace(type='cpu')))"
+    code = "import types; from studio import device; print(device.peak_memory_bytes(types.SimpleNamespace(type='cpu')))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert 1 << 20 < int(told) < LARGE and large[-1]
