@@ -96,8 +96,8 @@ class Sketch(nn.Module):
         """
         inks, meaning = self.read(text)
         sketch, effect = self.laid(shares, inks[:, :INKS]), inks[:, INKS]
-        coarse = (F.avg_pool2d(v, COARSE) for v in (x0[:, :PLAIN], sketch))
-        parts = self.judged(self.seen(*coarse, inks), effect, t, meaning)
+        guess, laid = F.avg_pool2d(x0[:, :PLAIN], COARSE), F.avg_pool2d(sketch, COARSE)
+        parts = self.judged(self.seen(guess, laid, inks), effect, t, meaning)
         parts = parts.repeat_interleave(COARSE, -2).repeat_interleave(COARSE, -1)
         times = len(x0) // len(inks)
         ramp = ((t - LATE) / (EARLY - LATE)).clamp(0, 1).repeat_interleave(times, 0)[:, None, None, None]
