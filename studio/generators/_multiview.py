@@ -158,9 +158,8 @@ class MultiView(Painter):
         if not sketched or shares is None:
             return x0
         kept, added = self.network.sketch(x0[:count], shares[:count], text[:1], t[:1])
-        kept, added = (v.repeat(len(x0) // count, 1, 1, 1) for v in (kept, added))
-        plain, rest = x0.split([PLAIN, x0.shape[1] - PLAIN], 1)
-        return torch.cat([plain * kept + added, rest], 1)
+        plain, rest = x0.unflatten(0, (-1, count)).split([PLAIN, x0.shape[1] - PLAIN], 2)
+        return torch.cat([plain * kept + added, rest], 2).flatten(0, 1)
 
     def guess(self, x: Tensor, prediction: Tensor, i: int, scene: Scene) -> Tensor:
         x0 = prediction[:, 0] if prediction.shape[1] == 1 else torch.lerp(prediction[:, 1], prediction[:, 0], scene.guidance)

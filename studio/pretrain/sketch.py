@@ -80,12 +80,11 @@ def look(network: Denoiser, batches: Batches, args: argparse.Namespace) -> list[
         guess, shares = network(a.sqrt() * x + (1 - a).sqrt() * noise, geometry, *rows, views=VIEWS, fields=fields)
         inks, meaning = sketch.read(text)
         seen = sketch.seen(guess, sketch.laid(shares, inks[:, :INKS]), inks)
-        pixels = [v.unflatten(0, (OBJECTS, VIEWS)).movedim(2, 1).flatten(2) for v in (seen, x[:, :PLAIN], geometry[:, MASK:])]
-        for k in range(OBJECTS):
-            on = (pixels[2][k, 0] > 0.5).nonzero()[:, 0]
+        whole = (v.unflatten(0, (OBJECTS, VIEWS)).movedim(2, 1).flatten(2) for v in (seen, x[:, :PLAIN], geometry[:, MASK:]))
+        for k, (seen, truth, mask) in enumerate(zip(*whole, strict=True)):
+            on = (mask[0] > 0.5).nonzero()[:, 0]
             some = on[torch.randint(len(on), (SEEN * VIEWS,), generator=g).to(on.device)]
-            told = (inks[k, INKS], t[k], meaning[k])
-            kept.append((pixels[0][k][:, some, None], *told, pixels[1][k][:, some, None]))
+            kept.append((seen[:, some, None], inks[k, INKS], t[k], meaning[k], truth[:, some, None]))
     return kept
 
 

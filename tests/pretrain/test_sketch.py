@@ -21,7 +21,7 @@ def test_the_command_leaves_the_network_as_it_is(small, tmp_path, capsys) -> Non
     assert "of pairs never seen" in capsys.readouterr().out
 
 
-def test_a_reader_that_is_trained_reads_better(small, tmp_path, capsys) -> None:
+def test_a_reader_that_is_trained_reads_better() -> None:
     """Each ink is the colour of one word: sixty steps halve the error at least."""
     torch.manual_seed(0)
     reader, text = Sketch(16), torch.randn(64, 4, 16)
