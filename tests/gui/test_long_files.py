@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -137,23 +139,26 @@ def test_a_window_that_dies_loses_nothing(begin: Begin, project: Path, tmp_path:
 # -- chance --------------------------------------------------------------------------------------------------------------------
 
 
-def test_random_clicking(begin: Begin, project: Path) -> None:
+def test_random_clicking(begin: Begin, project: Path, tmp_path: Path) -> None:
     """Clicks, drags, keys, loading, starting, stopping and undoing by chance: no crash, no deadlock, memory and threads flat.
 
     Sizes are compared after a third of the time and at the end, each time with the same project opened anew and at rest: a run
-    that happens to be going, or the bundled model where chance has found it, is no growth.
+    that happens to be going, or the bundled model where chance has found it, is no growth. Each time it is a new copy: chance
+    finds "Save", too, and what it has saved is another project.
     """
+    copies = (tmp_path / f"rest {i}.patina" for i in itertools.count())
 
     def at_rest() -> tuple[int, int]:
+        copy = shutil.copy(project, next(copies))
         window.key("Escape", "Escape")
         idle(window)
         window.key("ctrl+o")
         window.wait(lambda s: s["dialog"] == "browser")
-        fill(window, "browser.name", str(project))
+        fill(window, "browser.name", str(copy))
         window.key("Return")
-        if window.wait(lambda s: s["dialog"] == "question" or s["project"] == str(project) and not s["moments"])["dialog"]:
+        if window.wait(lambda s: s["dialog"] == "question" or s["project"] == str(copy))["dialog"] == "question":
             window.click("question.answer_0")
-        window.wait(lambda s: s["config"]["generator"]["name"] == "tiny" and not s["moments"], seconds=20)
+        window.wait(lambda s: s["project"] == str(copy) and s["config"]["generator"]["name"] == "tiny" and not s["moments"], seconds=20)
         ready(window)
         time.sleep(RESTED_S)
         print(f"at rest: {window.size()[0] >> 20} MB")
