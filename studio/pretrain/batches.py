@@ -34,7 +34,7 @@ class Batch:
     frame: Tensor
     """[B, V, CODE, h, w]: where in the solid fields they lie."""
     shares: Tensor
-    """[B, V, 2, h, w] in 0…1 of the materials' second and third ink."""
+    """[B, V, 3, h, w] in 0…1 of the materials' second and third ink, and of the effects."""
 
     @property
     def views(self) -> int:
@@ -57,11 +57,13 @@ class Lesson:
     fields: Tensor | None
     """Of their frames, as `_solid.seen` gives them."""
     shares: Tensor
-    """[B·V, 2, h, w] in 0…1 of the second and the third ink."""
+    """[B·V, 3, h, w] in 0…1 of the second and the third ink, and of the effect."""
     unit: Tensor
     """[B] binary logarithm of the frames' units, in work units."""
     tokens: Tensor
-    """[B, L]."""
+    """[B, L]; now and then without the caption."""
+    read: Tensor
+    """[B, L] of the captions whose inks are laid: half of those that `tokens` leaves out are read all the same."""
 
     @property
     def views(self) -> int:
@@ -135,9 +137,17 @@ class Batches:
         unit, place = (torch.tensor(x, device=self.device).repeat_interleave(V, 0) for x in (
             [s.scale for s in samples], [s.place for s in samples]))  # fmt: skip
         frame = _solid.code(geometry[:, :, :3].flatten(0, 1).float(), unit, place).unflatten(0, (B, V))
-        pictures, shares = (painted * geometry[:, :, MASK : MASK + 1]).split([6, 2], 2)
+        pictures, shares = (painted * geometry[:, :, MASK : MASK + 1]).split([6, 3], 2)
         return Batch(pictures, geometry, samples, frame, shares)
 
     def tokens(self, captions: list[str], *, length: int) -> Tensor:
         """Tokens [B, L] of captions, on the device."""
         return torch.tensor([self.vocabulary.tokens(c, length=length) for c in captions], device=self.device)
+
+    def captions(self, count: int, *, length: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Captions alone: tokens [count, L], their samples' inks and their effect's [count, INKS + 1, PLAIN] in −1…1, and which
+        of these count."""
+        samples = corpus.draw(self.random, count, group=1)
+        inks = torch.tensor([[s.a, s.b, s.c, s.over] for s in samples]) * 2 - 1
+        counts = torch.tensor([[1.0, 1.0, 1.0, float(bool(s.effect))] for s in samples])
+        return self.tokens([s.caption for s in samples], length=length), inks.to(self.device), counts.to(self.device)

@@ -121,8 +121,7 @@ def sample(r: random.Random, material: str) -> Sample:
             rough = m.roughness[k] if roughness < 0 else roughness
             inks[slot] = red, green, blue, rough, float(metallic or (m.metallic and slot == "a"))
     size = r.choice(list(SIZES)) if "{s}" in sentence and r.random() < WITH_SIZE else ""
-    names = {slot: told.said for slot, told in chosen.items()}
-    said = sentence.format(**names, s=size, n=r.choice(NOUNS))
+    said = sentence.format(**{slot: told.said for slot, told in chosen.items()}, s=size, n=r.choice(NOUNS))
     style, said = _styled(r, material, said)
     if "{n}" not in sentence and r.random() < 0.5:
         said = r.choice(WRAPS).format(x=said, n=r.choice(NOUNS))
@@ -133,6 +132,9 @@ def sample(r: random.Random, material: str) -> Sample:
     laid = {slot: _jittered(r, ink) for slot, ink in inks.items()}
     if inks["c"] is inks["b"]:
         laid["c"] = laid["b"]
+    if effect == "worn edges":
+        red, green, blue, roughness, metallic = effects.bare(torch.tensor(laid["a"])).tolist()
+        over = red, green, blue, roughness, metallic
     return Sample(
         caption=re.sub(r"\ba (?=[aeio])", "an ", caption),
         material=material,
@@ -231,11 +233,11 @@ def paint(samples: Sequence[Sample], rigs: Tensor, volumes: Volumes, *, pixel: f
 
 
 def paint_told(samples: Sequence[Sample], rigs: Tensor, volumes: Volumes, *, pixel: float = PIXEL) -> Tensor:
-    """Pictures [B, V, 8, h, w] in 0…1 (`CHANNELS`, then the shares of the second and the third ink) of B objects, from rigs
-    [B, V, 9, h, w] in work space: position, normal, mask, curvature, openness. Zero outside the mask. Edges are softened over
-    `pixel` work units; samples of one material that lie side by side are painted together."""
+    """Pictures [B, V, 9, h, w] in 0…1 (`CHANNELS`, then the shares of the second ink, the third and the effect's) of B objects,
+    from rigs [B, V, 9, h, w] in work space: position, normal, mask, curvature, openness. Zero outside the mask. Edges are
+    softened over `pixel` work units; samples of one material that lie side by side are painted together."""
     B, V, _, H, W = rigs.shape
-    out = torch.empty(B, V, 8, H, W, device=rigs.device)
+    out = torch.empty(B, V, 9, H, W, device=rigs.device)
     rows = torch.tensor([_numbers(s) for s in samples])
     if rigs.is_cuda:  # so that nothing below makes the host wait for the device
         rows = rows.pin_memory()
@@ -246,7 +248,7 @@ def paint_told(samples: Sequence[Sample], rigs: Tensor, volumes: Volumes, *, pix
         while j < B and samples[j].material == samples[i].material:
             j += 1
         coat = _coat(samples[i:j], rigs[i:j], told[i:j], volumes, pixel)
-        out[i:j] = coat.view(j - i, V, H, W, 8).movedim(-1, 2)
+        out[i:j] = coat.view(j - i, V, H, W, 9).movedim(-1, 2)
         i = j
     return out.mul_(rigs[:, :, effects.MASK : effects.MASK + 1])
 
@@ -263,13 +265,13 @@ def _points(rigs: Tensor) -> Tensor:
 
 
 def _coat(group: Sequence[Sample], rigs: Tensor, told: Tensor, volumes: Volumes, pixel: float) -> Tensor:
-    """One material's objects: rigs [B, V, 9, h, w] and their samples' numbers [B, 1, n] → [B, V·h·w, 8]."""
+    """One material's objects: rigs [B, V, 9, h, w] and their samples' numbers [B, 1, n] → [B, V·h·w, 9]."""
     a, b, c, over, scale, place, amount = told.split((INK, INK, INK, INK, 1, 3, 1), -1)
     p, n = (_points(rigs[:, :, what]) for what in (effects.POSITION, effects.NORMAL))
     whole = Surface(p, n, p / scale + place, scale, volumes, pixel)
     ink, height = MATERIALS[group[0].material].paint(whole, a, b, c)
     ink, height = ink.expand(*height.shape, INK).clamp(0, 1), height.clamp(0, 1)
-    coat = torch.cat([ink[..., :5], height.unsqueeze(-1), ink[..., 5:]], -1)
+    coat = torch.cat([ink[..., :5], height.unsqueeze(-1), ink[..., 5:], torch.zeros_like(height).unsqueeze(-1)], -1)
     for k, x in enumerate(group):
         k = slice(k, k + 1)
         if x.style or x.effect:
@@ -278,8 +280,8 @@ def _coat(group: Sequence[Sample], rigs: Tensor, told: Tensor, volumes: Volumes,
             if x.style:
                 own, high = styles.STYLES[x.style][0](here, own, high)
             if x.effect:
-                own, high = effects.lay(x.effect, here, (own, high), _points(rigs[k]), over[k], amount[k, 0])
-            coat[k] = torch.cat([own[..., :5], high.unsqueeze(-1), own[..., 5:]], -1).clamp_(0, 1)
+                (own, high), coat[k, :, 8] = effects.lay(x.effect, here, (own, high), _points(rigs[k]), over[k], amount[k, 0])
+            coat[k, :, :8] = torch.cat([own[..., :5], high.unsqueeze(-1), own[..., 5:]], -1).clamp_(0, 1)
     return coat
 
 

@@ -83,27 +83,27 @@ def _streaks(f: Facts) -> Tensor:
     return ramp(open_end, -0.006, 0.006) * hangs
 
 
-def _bare(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
-    """The ink, rubbed pale and dull; on metal bright instead."""
-    pale = torch.lerp(ink, s.ink(0.84, 0.81, 0.75, roughness=0.75), 0.8)
+def bare(ink: Tensor) -> Tensor:
+    """The ink [..., INK], rubbed pale and dull; on metal bright instead."""
+    pale = torch.lerp(ink, constant(ink, 0.84, 0.81, 0.75, 0.75, 0.0, 0.0, 0.0)[: ink.shape[-1]], 0.8)
     bright = torch.cat([0.35 * ink[..., :3] + 0.63, 0.5 * ink[..., 3:4], ink[..., 4:]], -1)
     return torch.lerp(pale, bright, ink[..., 4:5])
 
 
-def _dirt(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
-    return s.ink(0.17, 0.12, 0.08, roughness=0.95).expand_as(ink)
+def _bare(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
+    return bare(ink)
 
 
 def _moss(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
-    return toned(s.ink(0.27, 0.43, 0.10, roughness=0.95), (1 + 0.3 * s.fbm(4)[..., 0]).clamp(min=0.4))
+    return toned(over, (1 + 0.3 * s.fbm(4)[..., 0]).clamp(min=0.4))
 
 
 def _snow(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
-    return toned(s.ink(0.94, 0.96, 0.99, roughness=0.8), 1 + 0.012 * s.fbm(2)[..., 0])
+    return toned(over, 1 + 0.012 * s.fbm(2)[..., 0])
 
 
 def _dust(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
-    return torch.lerp(ink, s.ink(0.70, 0.66, 0.58, roughness=0.95), 0.85)
+    return torch.lerp(ink, over, 0.85)
 
 
 def _laid(s: Surface, ink: Tensor, over: Tensor) -> Tensor:
@@ -129,15 +129,15 @@ EFFECTS: dict[str, Effect] = {
     "worn edges": Effect(_edges, _bare, ("with {q} worn edges", "with {q} worn edges", "{q} worn at the edges",
         "with edges {q} worn", "with {q} chipped edges"), ("slightly", "heavily"), 0.07, -0.1,
         never=("snow", "ice", "clouds", "chrome")),
-    "dirt": Effect(_crevices, _dirt, ("with {q} dirt in the crevices", "with {q} dirt in the corners",
+    "dirt": Effect(_crevices, _laid, ("with {q} dirt in the crevices", "with {q} dirt in the corners",
         "with {q} grime in crevices",
-        "with {q} dirt in the cracks"), ("little", "heavy"), 0.16, 0.05, never=("mud", "bark")),
+        "with {q} dirt in the cracks"), ("little", "heavy"), 0.16, 0.05, (0.17, 0.12, 0.08, 0.95, 0), ("mud", "bark")),
     "moss": Effect(_top, _moss, ("with {q} moss on top", "with {q} moss growing on top", "covered in {q} moss from above",
-        "overgrown with {q} moss on top"), ("little", "thick"), 0.22, 0.15, never=("moss", "grass")),
+        "overgrown with {q} moss on top"), ("little", "thick"), 0.22, 0.15, (0.27, 0.43, 0.10, 0.95, 0), ("moss", "grass")),
     "snow": Effect(_top, _snow, ("with {q} snow on top", "covered in {q} snow from above", "with a {q} layer of snow on top",
-        "under {q} snow"), ("little", "deep"), 0.10, 0.25, never=("ice", "clouds", "marble")),
+        "under {q} snow"), ("little", "deep"), 0.10, 0.25, (0.94, 0.96, 0.99, 0.8, 0), ("ice", "clouds", "marble")),
     "dust": Effect(_top, _dust, ("with {q} dust on top", "covered in {q} dust from above", "with a {q} layer of dust on top",
-        "with {q} dust settled on top"), ("little", "thick"), 0.12, 0.02, never=("sand", "felt", "mud")),
+        "with {q} dust settled on top"), ("little", "thick"), 0.12, 0.02, (0.70, 0.66, 0.58, 0.95, 0), ("sand", "felt", "mud")),
     "band": Effect(_band, _laid, ("with a {q} {c} band", "with a {q} {c} band around the middle", "with a {q} {c} belt",
         "with a {q} {c} ring around the middle"), ("thin", "wide"), rises=0.04),
     "rim": Effect(_rim, _laid, ("with a {q} {c} rim", "with a {q} {c} top edge", "with a {q} {c} rim at the top",
@@ -164,12 +164,13 @@ def mask(name: str, rig: Tensor, *, amount: float | Tensor = 1.0) -> Tensor:
     return found.view(B, V, 1, H, W)
 
 
-def lay(name: str, s: Surface, coat: Coat, rig: Tensor, over: Tensor, amount: Tensor) -> Coat:
-    """The coat with the effect on it. rig [B, M, 9], `over` [B, 1, INK] the ink that a caption named, amount [B, 1]."""
+def lay(name: str, s: Surface, coat: Coat, rig: Tensor, over: Tensor, amount: Tensor) -> tuple[Coat, Tensor]:
+    """The coat with the effect on it, and the effect's share [B, M]. rig [B, M, 9], `over` [B, 1, INK] the effect's ink, amount
+    [B, 1]."""
     ink, height = coat
     e, f = EFFECTS[name], facts(rig, amount)
     if e.ragged:
         shift = e.ragged * s.fbm(2)[..., 2]
         f = Facts(f.height, f.up + shift, f.curvature + shift, f.openness - 0.4 * shift, f.along, f.amount)
     on = e.where(f)
-    return mix(ink, e.lay(s, ink, over), on), torch.addcmul(height, on, torch.full_like(on, e.rises))
+    return (mix(ink, e.lay(s, ink, over), on), torch.addcmul(height, on, torch.full_like(on, e.rises))), on

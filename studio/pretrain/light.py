@@ -7,6 +7,7 @@ under the step's number, so an interrupted save leaves the former checkpoint who
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +49,13 @@ def load(folder: Path, names: tuple[str, ...]) -> tuple[dict[str, dict[str, Tens
         problem = f"The light checkpoint in {folder} cannot be read: {error}."
         raise StudioError(problem, "Fetch all of its files again.") from error
     return states, facts
+
+
+def known(rows: Tensor, fresh: Tensor, before: Sequence[str], now: Sequence[str]) -> Tensor:
+    """Embeddings of the words `now`, the padding's first: rows of words that were known `before`, fresh ones for the others."""
+    place = {w: i + 1 for i, w in enumerate(before)}
+    out = fresh.detach().clone()
+    out[0] = rows[0]
+    pairs = [(i + 1, place[w]) for i, w in enumerate(now) if w in place]
+    out[[i for i, _ in pairs]] = rows[[k for _, k in pairs]].to(out)
+    return out

@@ -9,10 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from studio import environment
 from studio.environment import Environment
+from studio.generators._multiview import MultiView
 from studio.pretrain.batches import MASK
 from studio.shade import Lighting, filmic
 from studio.texture import srgb_from_linear
+
+PREVIEWED = (
+    "a checkerboard-patterned bunny", "red bricks with rough mortar and slightly worn edges", "gold", "rusty metal",
+    "blue and yellow stripes", "teal with pink polka dots", "white marble with black veins", "oak wood",
+    "leopard", "green camouflage", "red and black plaid", "lava",
+    "stone with moss on top", "green dragon scales", "blue and white mosaic", "worn copper patina",
+)  # fmt: skip
 
 
 def lit(pictures: Tensor, geometry: Tensor, environment: Environment, *, exposure_ev: float = 0.0) -> Tensor:
@@ -40,3 +49,16 @@ def save_sheet(rows: Sequence[tuple[Tensor, Tensor]], path: Path, *, columns: in
     pixels = torch.cat(lines, -2).clamp(0, 1).mul(255).round().byte().movedim(0, -1).numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
+
+
+def sheet(painter: MultiView, rigs: Tensor, path: Path, *, prompts: tuple[str, ...]) -> None:
+    """Each prompt on one of the rigs [n, V, 9, h, w]: two views of its base colour, then the same lit."""
+    sky, rows = environment.load("softbox"), []
+    for i, prompt in enumerate(prompts):
+        geometry = rigs[i % len(rigs), :6].float()
+        scene = painter.scene_of(prompt, geometry)
+        with torch.autocast(rigs.device.type, torch.bfloat16, enabled=rigs.device.type == "cuda"):
+            painted = painter.paint(scene, seed=i).float().clamp(0, 1)
+        shown = torch.cat([painted[:2, :3], lit(painted[:2], geometry[:2], sky)])
+        rows.append((shown, scene.mask[:2].repeat(2, 1, 1, 1)))
+    save_sheet(rows, path, columns=4)

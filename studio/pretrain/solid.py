@@ -14,10 +14,9 @@ from functools import cache, cached_property
 import torch
 from torch import Tensor
 
-from studio.generators._solid import Volumes, flat
+from studio.generators._solid import PIXEL, Volumes, flat
 
 INK = 7
-PIXEL = 0.008  # work units that one pixel of a 256 px view spans on the surface
 
 
 @cache

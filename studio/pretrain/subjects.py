@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from studio.bake import Baker, supersample
+from studio.bake import Baker, supersample, texel
 from studio.camera import Camera
 from studio.coverage import painting_cameras
 from studio.generators._solid import Volumes
@@ -71,8 +71,7 @@ class Subject:
     @cached_property
     def texel(self) -> float:
         """Work units across a texel, in the median."""
-        area = torch.linalg.cross(self.atlas.corners.jacobian[..., 0], self.atlas.corners.jacobian[..., 1]).norm(dim=-1)
-        return float(area[self.atlas.face[self.atlas.valid].long()].median().sqrt() / self.atlas.size_px)
+        return texel(self.atlas)
 
     @cached_property
     def sparse(self) -> Tensor:

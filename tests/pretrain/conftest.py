@@ -17,7 +17,7 @@ from studio.pretrain import batches, critic, critic_report, session, shapes, tra
 PX = 32
 TINY = Size(
     view_px=PX, channels=(8, 16, 16), heads=(1, 2, 2), head_channels=4, head_layers=1, text_channels=16, text_layers=1, groups=4,
-    painted=6, geometry=9, waves=4, cell=0.05, mixed=2,
+    painted=6, geometry=9, waves=4, cell=0.05, mixed=2, inked=True,
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(session, "AGREED", 4)
     monkeypatch.setattr(session, "_writer", lambda out: None)
     monkeypatch.setattr(Decoder, "WIDTHS", (8, 8, 8))
-    monkeypatch.setattr(train, "ARMS", {"pixel": TINY, "latent": replace(TINY, latent=4, shift=0.25, mixed=0)})
+    monkeypatch.setattr(train, "ARMS", {"pixel": TINY, "latent": replace(TINY, latent=4, shift=0.25, mixed=0, inked=False)})
     tiny = {"px": 32, "text": 24, "features": 8}
     sizes = {"patina": {"widths": (8, 8, 8, 8), "depths": (1, 1, 1, 1)}, "judge": {"widths": (24,), "depths": (1,)}}
     monkeypatch.setattr(critic, "WHICH", {k: (replace(s, **tiny, **sizes[k]), seed) for k, (s, seed) in critic.WHICH.items()})
