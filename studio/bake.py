@@ -42,15 +42,20 @@ SLOPE = 2.0
 """Neighbours further apart in depth than the surface's own slope explains this many times belong to different surfaces."""
 
 
+def texel(atlas: Atlas, quantile: float = 0.5) -> float:
+    """Work units across a texel: this part of the texels is no larger."""
+    area = torch.linalg.cross(atlas.corners.jacobian[..., 0], atlas.corners.jacobian[..., 1]).norm(dim=-1)
+    sides = area[atlas.face[atlas.valid].long()].sqrt() / atlas.size_px
+    return float(np.quantile(sides.cpu().numpy(), quantile))
+
+
 def supersample(atlas: Atlas, size_px: int, camera: Camera = Camera(), *, most: int = 4) -> int:
     """How many sub-pixels per pixel and axis a picture of size_px² needs to see three texels in four: 2 … `most`.
 
     Two at least: one alone leaves silhouettes jagged, and where it falls on the texels' own grid it moves colours about.
     """
-    area = torch.linalg.cross(atlas.corners.jacobian[..., 0], atlas.corners.jacobian[..., 1]).norm(dim=-1)
-    texel = area[atlas.face[atlas.valid].long()].sqrt() / atlas.size_px
     pixel = 2 * camera.half_height() / size_px
-    return int(np.clip(math.ceil(pixel / float(np.quantile(texel.cpu().numpy(), 0.25))), 2, most))
+    return int(np.clip(math.ceil(pixel / texel(atlas, 0.25)), 2, most))
 
 
 class Baker:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import pytest
 
 from studio import config
 from studio.errors import StudioError
 from studio.generators import SOCKET
 from studio.generators._words import DATA
+from studio.pretrain import gallery
 from studio.words import Vocabulary, parted, told
 
 
@@ -64,19 +62,14 @@ def test_a_suggestion_is_what_was_meant_or_none() -> None:
 
 
 def shown() -> list[str]:
-    """The prompts of the presets, and of the gallery's picture where the repository is whole."""
+    """The prompts of the presets, and of the gallery's picture."""
     prompts = [config.preset(name).get("prompt", "") for name in config.preset_names()]
-    gallery = Path(__file__).resolve().parent.parent / "docs" / "gallery.py"
-    if gallery.is_file():
-        body = ast.parse(gallery.read_text(encoding="utf-8")).body
-        table = next(n.value for n in body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "SHOWN")
-        prompts += [row[1] for row in ast.literal_eval(table)]
-    return [prompt for prompt in prompts if prompt]
+    return [prompt for prompt in (*prompts, *gallery.PROMPTS) if prompt]
 
 
 def test_what_presets_and_the_gallery_ask_for_is_known_to_the_shipped_words() -> None:
     generator = SOCKET.make("mini")
-    assert len(shown()) >= 6
+    assert len(shown()) >= 24
     for prompt in shown():
         found = generator.words(prompt)
         assert found is not None and not found.unknown and not found.unread, prompt

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from studio.bake import Baker
     from studio.generators._lora import Adapters
+    from studio.surface.atlas import Atlas
     from studio.surface.mesh import Mesh
     from studio.texture import Fragments
 
@@ -135,6 +136,13 @@ class Painter(ABC):
 
         P counts the components of `channels`: sRGB base colour first, then one each.
         """
+
+    def detail(self, x: Tensor, pictures: Tensor, scene: Scene, *, atlas: Atlas, baker: Baker) -> Tensor | None:
+        """What the bake of finished pictures [V, P, view_px, view_px] lacks and the atlas could show: [S, P, T, T], to be added.
+
+        x [V, C, h, w] entered the last step. None where the painter knows no more than its pictures.
+        """
+        return None
 
     def at_once(self, views: int, *, learning: bool, onward: bool = True) -> int:
         """How many of so many views go through the network at a time, now; `learning`: with a graph, which leads on to the

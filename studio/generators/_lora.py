@@ -1,7 +1,8 @@
 """What is added to a frozen denoiser: the adapter that learns, over loaded ones at their scales.
 
-Two kinds: "lora", low-rank matrices on the attention projections (2106.09685) through peft; and "prompt", an offset on the text
-tokens that the network reads of the prompt (prompt tuning, 2104.08691; textual inversion, 2208.01618, learns single tokens).
+Two kinds: "lora", low-rank matrices (2106.09685) through peft, on the denoiser's attention projections and on what a reader of
+inks (`_reader`) has between words and colours; and "prompt", an offset on the text tokens that the network reads of the prompt
+(prompt tuning, 2104.08691; textual inversion, 2208.01618, learns single tokens).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from torch import Tensor, nn
 
 from studio.errors import StudioError
 
-TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+TARGETS = {"unet": ("to_q", "to_k", "to_v", "to_out.0"), "reader": ("enter", "key", "own", "word.0", "word.2")}
+"""Which layers of a part of the network learn, by the names of both."""
 OFFSET = "text.offset"
 """The name of a prompt adapter's only tensor [L, D]."""
 UNET = "unet."
@@ -33,9 +35,10 @@ LEARNING = "default"
 class Adapters:
     """The adapters of one network. Names of tensors are diffusers': "unet.<layer>.lora_A.weight"."""
 
-    def __init__(self, unet: nn.Module, *, tokens: tuple[int, int]) -> None:
+    def __init__(self, unet: nn.Module, *, tokens: tuple[int, int], reader: nn.Module | None = None) -> None:
         """`tokens`: how many text tokens of how many channels the network reads."""
-        self._unet, self._tokens = unet, tokens
+        self._parts = {"unet": unet} if reader is None else {"unet": unet, "reader": reader}
+        self._tokens = tokens
         self._layers: dict[str, LoraLayer] = {}
         """Where LoRAs are attached, by name, once there is one."""
         self._learning: str | None = None
@@ -166,12 +169,12 @@ class Adapters:
     @property
     def _like(self) -> Tensor:
         """Device and dtype for everything: what learns in small steps is never kept in less than fp32."""
-        p = next(p for n, p in self._unet.named_parameters() if "lora_" not in n)
+        p = next(p for n, p in self._parts["unet"].named_parameters() if "lora_" not in n)
         return torch.empty(0, device=p.device, dtype=torch.promote_types(p.dtype, torch.float32))
 
     def _matrices(self, adapter: str) -> dict[str, nn.Parameter]:
         return {
-            f"{UNET}{name}.lora_{half}.weight": getattr(layer, f"lora_{half}")[adapter].weight
+            f"{name}.lora_{half}.weight": getattr(layer, f"lora_{half}")[adapter].weight
             for name, layer in self._layers.items()
             for half in "AB"
         }
@@ -181,14 +184,18 @@ class Adapters:
         return f"loaded{[*self._scales, name].index(name)}"
 
     def _make(self, adapter: str, rank: int) -> None:
-        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(TARGETS))
-        for layer in self._layers.values():
-            layer.update_layer(adapter, r=rank, lora_alpha=rank, config=config)
-        if not self._layers:
-            inject_adapter_in_model(config, self._unet, adapter_name=adapter)
-            self._layers = {name: m for name, m in self._unet.named_modules() if isinstance(m, LoraLayer)}
-            for layer in self._layers.values():
-                layer.forward = partial(adapted, layer)  # type: ignore[method-assign]
+        made = bool(self._layers)
+        for part, network in self._parts.items():
+            config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(TARGETS[part]))
+            if made:
+                for layer in (m for m in network.modules() if isinstance(m, LoraLayer)):
+                    layer.update_layer(adapter, r=rank, lora_alpha=rank, config=config)
+                continue
+            inject_adapter_in_model(config, network, adapter_name=adapter)
+            for name, layer in network.named_modules():
+                if isinstance(layer, LoraLayer):
+                    self._layers[f"{part}.{name}"] = layer
+                    layer.forward = partial(adapted, layer)  # type: ignore[method-assign]
 
     def _switch(self) -> None:
         """Activate what counts now; only what learns wants gradients."""
@@ -234,7 +241,7 @@ def _bare(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = {}
     for name, tensor in values.items():
         prefix = next((p for p in PREFIXES if name.startswith(p)), "")
-        found[name if name == OFFSET else UNET + name.removeprefix(prefix)] = tensor
+        found[name if name == OFFSET or name.startswith("reader.") else UNET + name.removeprefix(prefix)] = tensor
     return found
 
 

@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from studio.generators import Painter, Scene, Words, _fuse, _lora, _noise, _solid
+from studio.bake import texel
+from studio.generators import Painter, Scene, Words, _detail, _fuse, _lora, _noise, _solid
+from studio.generators._motifs import Motifs
 from studio.generators._network import MASK, PATCH, Denoiser
 from studio.generators._recorded import Recorded
 from studio.generators._schedule import alpha_bar, ddim, soft_clamp, trailing
-from studio.generators._sketch import PLAIN
 from studio.words import Vocabulary, asked, told
 
 if TYPE_CHECKING:
     from studio.bake import Baker
+    from studio.surface.atlas import Atlas
     from studio.surface.mesh import Mesh
     from studio.texture import Fragments
 
@@ -58,7 +61,8 @@ class MultiView(Painter):
         self._eta, self._times = eta, trailing(steps)
         self._kept: tuple[Tensor | None, Any] = (None, None)
         self._through = Recorded(self._guessed)
-        self.adapters = _lora.Adapters(network.unet, tokens=(size.tokens, size.text_channels))
+        tokens, reader = (size.tokens, size.text_channels), network.reader if size.inked else None
+        self.adapters = _lora.Adapters(network.unet, tokens=tokens, reader=reader)
 
     @property
     def eta(self) -> float:
@@ -103,13 +107,17 @@ class MultiView(Painter):
 
     def paint(self, scene: Scene, *, seed: int) -> Tensor:
         """All steps without a graph: pictures [V, C, view_px, view_px] of this seed."""
+        return self.painted(scene, seed=seed)[1]
+
+    def painted(self, scene: Scene, *, seed: int) -> tuple[Tensor, Tensor]:
+        """What entered the last step, and the pictures."""
         generator = torch.Generator().manual_seed(seed)
-        x = self.noise(scene, generator=generator)
+        x = last = self.noise(scene, generator=generator)
         with torch.no_grad():
             for i in range(self.steps):
                 fresh = self.noise(scene, generator=generator) if self.eta > 0 and i + 1 < self.steps else None
-                x = self.advance(x, self.predict(x, i, scene), i, scene, noise=fresh)
-            return self.decode(x, scene)
+                x, last = self.advance(x, self.predict(x, i, scene), i, scene, noise=fresh), x
+            return last, self.decode(x, scene)
 
     def noise(self, scene: Scene, *, generator: torch.Generator) -> Tensor:
         shape, cell = self.network.noisy_shape(scene.views), self.network.size.cell
@@ -143,23 +151,14 @@ class MultiView(Painter):
         x, frame = self._parted(x)
         fields = [self._seen(frame.detach(), scene, views)] if self.network.size.mixed else []
         x, geometry, *fields = (a if sides == 1 else a.repeat(sides, 1, 1, 1) for a in (x, geometry, *fields))
-        sketched = self.network.size.sketched and i + 1 < self.steps
-        x0 = self._through(x, geometry, t, text, *fields, count=count, sketched=sketched, under=self.adapters.taking_part)
+        x0 = self._through(x, geometry, t, text, *fields, count=count, under=self.adapters.taking_part)
         return x0.unflatten(0, (sides, count)).transpose(0, 1)
 
-    def _guessed(
-        self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *fields: Tensor, count: int, sketched: bool
-    ) -> Tensor:
-        """x0 of `count` views for every text, all drawn towards the sketch of the first text: guidance does not exaggerate it.
-
-        Not `sketched` in the last step: what is seen in the end is the network's, and so what a LoRA makes of it."""
+    def _guessed(self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *fields: Tensor, count: int) -> Tensor:
+        """x0 of `count` views for every text, all with the inks of the first: guidance does not exaggerate them."""
+        inks = self.network.reader(text[:1]) if self.network.size.inked else None
         views = 1 if self.fused else count
-        x0, shares = self.network(x, geometry, t, text, views=views, fields=next(iter(fields), None))
-        if not sketched or shares is None:
-            return x0
-        kept, added = self.network.sketch(x0[:count], shares[:count], text[:1], t[:1])
-        plain, rest = x0.unflatten(0, (-1, count)).split([PLAIN, x0.shape[1] - PLAIN], 2)
-        return torch.cat([plain * kept + added, rest], 2).flatten(0, 1)
+        return self.network(x, geometry, t, text, views=views, fields=next(iter(fields), None), inks=inks)[0]
 
     def guess(self, x: Tensor, prediction: Tensor, i: int, scene: Scene) -> Tensor:
         x0 = prediction[:, 0] if prediction.shape[1] == 1 else torch.lerp(prediction[:, 1], prediction[:, 0], scene.guidance)
@@ -183,6 +182,23 @@ class MultiView(Painter):
         (clean, frame), (fresh, _), share = self._parted(x0), self._parted(noise), self.signal(i)
         noisy = math.sqrt(share) * clean + math.sqrt(1 - share) * fresh
         return torch.cat([noisy, frame], 1) if self.network.size.mixed else noisy
+
+    @torch.no_grad()
+    def detail(self, x: Tensor, pictures: Tensor, scene: Scene, *, atlas: Atlas, baker: Baker) -> Tensor | None:
+        size, side = self.network.size, texel(atlas)
+        if not size.mixed or side >= _solid.PIXEL:
+            return None
+        (noisy, frame), count = self._parted(x), scene.views
+        fields, t = self._seen(frame, scene, slice(None)), torch.full((count,), self._times[-2]).to(x)
+        text = self.adapters.read(scene.text)[:1].to(x).expand(count, -1, -1)
+        views = 1 if self.fused else count
+        features = self.network.features(noisy, scene.geometry, t, text, views=views, fields=fields)
+        motifs = Motifs.of(features.split(self.network.head.parts, 1)[1:], fields.float())
+        shares = torch.tanh(motifs.at(fields.float())[1]).permute(0, 2, 3, 1).flatten(1, 2)
+        shares = F.pixel_shuffle(shares.unflatten(2, features.shape[2:]), PATCH)
+        unit, place = _solid.decoded(frame.float(), scene.geometry[:, :3].float())
+        drawing = _detail.Drawing(motifs, shares, scene.mask.float(), unit, place, PATCH)
+        return _detail.detail(drawing, pictures.float(), _solid.volumes(x.device), atlas=atlas, baker=baker, texel=side)
 
     def _parted(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What is denoised, and the frame."""

@@ -16,8 +16,9 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
+from studio.generators._motifs import Motifs
+from studio.generators._reader import INKS, PLAIN, Reader, laid, spread
 from studio.generators._schedule import SHIFT
-from studio.generators._sketch import INKS, Sketch
 from studio.generators._solid import FIELDS
 from studio.words import TOKENS
 
@@ -59,8 +60,8 @@ class Size:
     """Guidance scale that its weights hold already, by distillation."""
     mixed: int = 0
     """Mixtures of the solid fields of a seed's frame (`_solid`) that its head sees; 0 where there is no frame."""
-    sketched: bool = False
-    """Early guesses are drawn towards a sketch (`_sketch`) of the inks that the text names."""
+    inked: bool = False
+    """Its head lays the inks that a `Reader` finds in the text."""
 
 
 class TextEncoder(nn.Module):
@@ -103,46 +104,63 @@ class Head(nn.Module):
     Where there is a frame, every token also writes a small perceptron for its pixels: how to mix the solid fields into motifs,
     these into the shares of INKS inks, and the inks. A prompt so chooses among patterns that are sharp already, and colours them;
     convolutions alone would have to learn to multiply the one with the other.
+
+    Inks that were read (`_reader`) are laid by the same shares, the effect's over them where a pixel says so; how far they take
+    the place of those that a token wrote, a pixel says too.
     """
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        c, self.mixed, self.painted, self.parts = size.head_channels, size.mixed, size.painted, self.read(size)
-        self.enter = nn.Conv2d(c + 4 * size.painted + size.geometry + 4 * size.mixed, c, 3, padding=1)
+        c, self.painted, self.parts = size.head_channels, size.painted, self.read(size)
+        read = 4 * PLAIN if size.inked else 0
+        self.enter = nn.Conv2d(c + 4 * size.painted + size.geometry + 4 * size.mixed + read, c, 3, padding=1)
         self.inner = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for _ in range(size.head_layers))
-        self.leave = nn.Conv2d(c, 4 * size.painted, 3, padding=1)
+        self.leave = nn.Conv2d(c, 4 * (size.painted + (3 if size.inked else 0)), 3, padding=1)
+        if size.inked:  # at first, nothing that was read is used
+            nn.init.zeros_(self.enter.weight[:, -read:])
+            nn.init.zeros_(self.leave.weight[4 * size.painted :])
+            nn.init.constant_(self.leave.bias[4 * size.painted :], -2.0)
 
     @staticmethod
     def read(size: Size) -> list[int]:
         """Channels that it reads of every token: features, then what mixes motifs, their bias, shares, their bias, and inks."""
-        m = size.mixed
-        return [16 * size.head_channels, *([FIELDS * m, m, INKS * m, INKS, INKS * size.painted] if m else [])]
+        return [16 * size.head_channels, *(Motifs.numbers(size.mixed, size.painted) if size.mixed else [])]
 
-    def forward(self, features: Tensor, x: Tensor, geometry: Tensor, fields: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The picture, and the shares [N, INKS, h, w] in −1…1 where there are `fields`."""
+    def forward(
+        self, features: Tensor, x: Tensor, geometry: Tensor, fields: Tensor | None, inks: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The picture, and where there are `fields` the shares [N, INKS − 1, h, w] in −1…1 of the second and the third ink; where
+        there are `inks` [N, INKS + 1, PLAIN] too, one more of the effect's."""
         features, *written = features.split(self.parts, 1)
         seen = [F.pixel_shuffle(features, 4), F.pixel_unshuffle(x, 2), F.avg_pool2d(geometry, 2)]
-        drawn, shares = None, None
-        if fields is not None:
-            motifs, shares, drawn = self._drawn(written, fields)
-            seen.append(F.pixel_unshuffle(motifs, 2))
+        if fields is None:
+            return self._convolved(seen), None
+        motifs, shares, drawn = self._drawn(written, fields)
+        seen.append(F.pixel_unshuffle(motifs, 2))
+        if inks is None:
+            return self._convolved(seen) + drawn, shares
+        given = inks.to(drawn.dtype)
+        told = laid(shares, given[:, :INKS])
+        y, over, trust = self._convolved([*seen, F.pixel_unshuffle(told, 2)]).split([self.painted, 1, 2], 1)
+        over = torch.sigmoid(over)
+        told = torch.lerp(told, given[:, INKS, :, None, None], over)
+        plain = torch.lerp(drawn[:, :PLAIN], told, spread(torch.sigmoid(trust), 1))
+        return y + torch.cat([plain, drawn[:, PLAIN:]], 1), torch.cat([shares, 2 * over - 1], 1)
+
+    def _convolved(self, seen: list[Tensor]) -> Tensor:
         y = self.enter(torch.cat(seen, 1))
         for layer in self.inner:
             y = y + layer(F.silu(y))
-        y = F.pixel_shuffle(self.leave(F.silu(y)), 2)
-        return (y if drawn is None else y + drawn), shares
+        return F.pixel_shuffle(self.leave(F.silu(y)), 2)
 
     def _drawn(self, written: list[Tensor], fields: Tensor) -> list[Tensor]:
-        """Motifs [N, mixed, h, w], shares and their inks' picture, of fields [N, patches, pixels, FIELDS]."""
-        across = written[0].shape[2:]
-        rows = (self.mixed, self.mixed, INKS, INKS, self.painted)
-        mixing, bias, sharing, lift, inks = (
-            w.unflatten(1, (n, -1)).flatten(3).permute(0, 3, 1, 2).to(fields.dtype) for w, n in zip(written, rows, strict=True)
-        )
-        motifs = (mixing @ fields.mT) * (3 / math.sqrt(FIELDS))
-        shares = torch.tanh(sharing @ torch.tanh(motifs + bias) + lift)
-        found = (v.permute(0, 2, 3, 1).flatten(1, 2).unflatten(2, across) for v in (motifs, shares, inks @ shares))
-        return [F.pixel_shuffle(v, PATCH) for v in found]
+        """Motifs [N, mixed, h, w], shares of the second and the third ink, and the picture of the token's own inks, of fields
+        [N, patches, pixels, FIELDS]."""
+        across, tokens = written[0].shape[2:], Motifs.of(written, fields)
+        motifs, levels = tokens.at(fields)
+        shares = torch.tanh(levels)
+        pixels = (motifs, shares[:, :, : INKS - 1], tokens.inks @ shares)
+        return [F.pixel_shuffle(v.permute(0, 2, 3, 1).flatten(1, 2).unflatten(2, across), PATCH) for v in pixels]
 
 
 class Decoder(nn.Module):
@@ -215,21 +233,43 @@ class Denoiser(nn.Module):
             self.head = Head(size)
         if size.mixed:
             self.unit = nn.Linear(size.text_channels, 1)
-        if size.sketched:
-            self.sketch = Sketch(size.text_channels)
+        if size.inked:
+            self.reader = Reader(size.text_channels)
 
     def forward(
-        self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *, views: int, fields: Tensor | None = None
+        self,
+        x: Tensor,
+        geometry: Tensor,
+        t: Tensor,
+        text: Tensor,
+        *,
+        views: int,
+        fields: Tensor | None = None,
+        inks: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Noisy x, geometry [N, G, h, w], times t [N] in 0…1, text features [N, L, D] → x0 like x, and the inks' shares as `Head`
         gives them.
 
         x is pictures [N, C, h, w] in −1…1 or latents [N, C, h/8, w/8]; groups of `views` successive ones show one object. What
-        lies outside the mask neither enters nor leaves. `fields`: what `_solid.seen` gives of a frame, where the network has one.
+        lies outside the mask neither enters nor leaves. `fields`: what `_solid.seen` gives of a frame, where the network has one;
+        `inks` [B, INKS + 1, PLAIN]: what its reader tells of B objects, each in as many successive x as the others.
         """
+        shown = self._shown(geometry)
+        features = self.features(x, geometry, t, text, views=views, fields=fields)
+        if self.size.latent:
+            return features * shown, None
+        inks = None if inks is None else inks.repeat_interleave(len(x) // len(inks), 0)
+        x0, shares = self.head(features, x * shown, geometry, fields, inks)
+        return x0 * shown, shares
+
+    def _shown(self, geometry: Tensor) -> Tensor:
+        """The mask at the resolution of x."""
         mask = geometry[:, MASK : MASK + 1]
-        shown = F.max_pool2d(mask, PATCH) if self.size.latent else mask
-        x = x * shown
+        return F.max_pool2d(mask, PATCH) if self.size.latent else mask
+
+    def features(self, x: Tensor, geometry: Tensor, t: Tensor, text: Tensor, *, views: int, fields: Tensor | None) -> Tensor:
+        """What the UNet says of every token, [N, …, h/8, w/8]; arguments as above."""
+        mask, x = geometry[:, MASK : MASK + 1], x * self._shown(geometry)
         patches = [x if self.size.latent else F.pixel_unshuffle(x, PATCH), F.pixel_unshuffle(mask, PATCH)]
         quarter = F.avg_pool2d(geometry, PATCH // 2)
         facts = torch.cat([quarter[:, :MASK], quarter[:, MASK + 1 :]], 1) / quarter[:, MASK : MASK + 1].clamp(min=1e-3)
@@ -238,9 +278,7 @@ class Denoiser(nn.Module):
         waves = [f(phase * 2.0**k) for k in range(self.size.waves) for f in (torch.sin, torch.cos)]
         around = [] if fields is None else [fields.mean(2).mT.unflatten(2, mean.shape[2:])]
         tokens = torch.cat([*patches, F.pixel_unshuffle(facts, 2), *waves, *around], 1)
-        features = self.unet(tokens, t * 1000, text, cross_attention_kwargs={"views": views}, return_dict=False)[0]
-        x0, shares = (features, None) if self.size.latent else self.head(features, x, geometry, fields)
-        return x0 * shown, shares
+        return self.unet(tokens, t * 1000, text, cross_attention_kwargs={"views": views}, return_dict=False)[0]
 
     def usual_unit(self, text: Tensor) -> Tensor:
         """Binary logarithm [B] of the frame's unit, in work units, that text features [B, L, D] make likely."""

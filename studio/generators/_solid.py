@@ -29,6 +29,8 @@ UNITS = (0.02, 2.0)
 """Work units per unit of the frame, at least and at most."""
 LOOSE = 0.2
 """A seed's unit is the prompt's up to a factor of two to the power of ± this."""
+PIXEL = 0.008
+"""Work units that a pixel of a 256 px view spans: motifs are taught with edges that are softened by so much."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +169,12 @@ def code(position: Tensor, unit: Tensor, place: Tensor) -> Tensor:
     q = position / unit.view(-1, 1, 1, 1) + place.view(-1, 3, 1, 1)
     size = unit.log2().view(-1, 1, 1, 1).expand(-1, 1, *position.shape[-2:])
     return torch.cat([q, size], 1)
+
+
+def decoded(frame: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit [] and place [3] of one object's frame [V, CODE, h, w] at positions [V, 3, h, w]."""
+    unit = frame[0, 3, 0, 0].exp2()
+    return unit, frame[0, :3, 0, 0] - position[0, :, 0, 0] / unit
 
 
 def place(generator: torch.Generator) -> Tensor:

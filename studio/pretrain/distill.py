@@ -63,7 +63,7 @@ class Training(train.Training):
 
     def __init__(self, args: argparse.Namespace, ranks: Ranks) -> None:
         student, words = network(args.weights, ranks)
-        args.arm = "latent" if student.size.latent else "pixel"
+        args.arm, args.begin = "latent" if student.size.latent else "pixel", None
         super().__init__(args, ranks)
         self.name, self.size = "distil", replace(student.size, guidance=args.guidance)
         if words != self.vocabulary.words:

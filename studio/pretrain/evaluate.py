@@ -42,6 +42,8 @@ from studio.pretrain.trial import tried
 PROMPTS, SEEDS, VIEWS, ATLAS_PX = 60, 2, 6, 1024
 Maker = Callable[[Sample, Subject, int], Tensor]
 """(sample, subject, seed) → pictures [V, 6, px, px] in 0…1 of the subject's views."""
+Texturer = Callable[[Sample, Subject, int], tuple[Tensor, Tensor]]
+"""The same, and the texture [S, 6, T, T] made of them."""
 
 
 def prompts(count: int = PROMPTS) -> list[Sample]:
@@ -71,15 +73,37 @@ def truthful(volumes: Volumes) -> Maker:
     return lambda sample, subject, seed: subject.truth_views(other(sample, seed), volumes)
 
 
+def baked(make: Maker) -> Texturer:
+    """Textures that hold what the pictures do."""
+
+    def textured(sample: Sample, subject: Subject, seed: int) -> tuple[Tensor, Tensor]:
+        pictures = make(sample, subject, seed)
+        return pictures, subject.baker.bake(pictures)
+
+    return textured
+
+
 def painted_by(painter: MultiView) -> Maker:
-    """What a generator paints. Raises StudioError when it does not paint all channels."""
+    """What a generator paints."""
+    return lambda sample, subject, seed: (
+        painter.paint(painter.scene_of(sample.caption, subject.rig), seed=seed).float().clamp(0, 1)
+    )
+
+
+def textured_by(painter: MultiView) -> Texturer:
+    """Finished textures of a generator. Raises StudioError when it does not paint all channels."""
     if len(painter.channels) != len(corpus.CHANNELS):
         raise StudioError("These weights paint base colour only.", "Evaluate weights that paint all channels.")
 
-    def made(sample: Sample, subject: Subject, seed: int) -> Tensor:
-        return painter.paint(painter.scene_of(sample.caption, subject.rig), seed=seed).float().clamp(0, 1)
+    def textured(sample: Sample, subject: Subject, seed: int) -> tuple[Tensor, Tensor]:
+        scene = painter.scene_of(sample.caption, subject.rig)
+        last, pictures = painter.painted(scene, seed=seed)
+        pictures = pictures.float().clamp(0, 1)
+        texture = subject.baker.bake(pictures)
+        beyond = painter.detail(last, pictures, scene, atlas=subject.atlas, baker=subject.baker)
+        return pictures, texture if beyond is None else (texture + beyond).clamp(0, 1)
 
-    return made
+    return textured
 
 
 def loaded(weights: Path, *, steps: int, guidance: float, device: torch.device) -> MultiView:
@@ -95,10 +119,10 @@ def alone(args: argparse.Namespace, mesh: Path) -> dict[str, float]:
     cpu = torch.device("cpu")
     painter = loaded(args.weights, steps=args.steps, guidance=args.guidance, device=cpu)
     subject = Subject.load(mesh, view_px=painter.view_px, atlas_px=args.atlas, views=VIEWS, device=cpu)
-    make, sample, took = painted_by(painter), prompts(1)[0], []
+    make, sample, took = textured_by(painter), prompts(1)[0], []
     for seed in range(2):
         start = time.perf_counter()
-        subject.baker.bake(make(sample, subject, seed))
+        make(sample, subject, seed)
         took.append(time.perf_counter() - start)
     return {CPU_SECONDS: min(took), MEMORY: device.peak_memory_bytes(cpu) / 1e9}
 
@@ -127,7 +151,7 @@ def save_sheet(rows: Sequence[tuple[Tensor, Tensor]], path: Path, *, shown: int 
 
 
 def measured(
-    make: Maker,
+    make: Texturer,
     subjects: Sequence[Subject],
     samples: Sequence[Sample],
     *,
@@ -141,8 +165,7 @@ def measured(
         subject = subjects[i % len(subjects)]
         for seed in range(seeds):
             start = _clock(subject)
-            pictures = make(sample, subject, seed)
-            texture = subject.baker.bake(pictures)
+            pictures, texture = make(sample, subject, seed)
             seconds = _clock(subject) - start
             trial, seen = tried(sample, subject, pictures, texture, volumes=volumes, classifier=classifier)
             trials.append(dataclasses.replace(trial, seed=seed, seconds=seconds))
@@ -167,7 +190,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     who.add_argument("--shuffled", action="store_true", help="measure a generator that cannot read")
     p.add_argument("--out", type=Path, default=Path("build/evaluation"), help="folder for pictures and numbers")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--steps", type=int, default=8, help="denoising steps")
+    p.add_argument("--steps", type=int, default=4, help="denoising steps")
     p.add_argument("--guidance", type=float, default=1.0)
     p.add_argument("--prompts", type=int, default=PROMPTS, help="only the first so many")
     p.add_argument("--seeds", type=int, default=SEEDS, help="textures per prompt")
@@ -186,13 +209,14 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     if painter is not None:
         view_px, painter = painter.view_px, shuffled(painter) if args.shuffled else painter
     make = truthful(volumes) if painter is None else painted_by(painter)
+    texturer = baked(make) if painter is None else textured_by(painter)
     classifier = None if args.classifier is None else Classifier.load(args.classifier).to(where)
     eye: Eye | None = None if args.critic is None else CRITICS.make(args.critic).build(device=where)
     paths = args.meshes or [resources.sample(name) for name in resources.sample_names()]
     subjects = [Subject.load(p, view_px=view_px, atlas_px=args.atlas, views=VIEWS, device=where) for p in paths]
     samples = prompts(args.prompts)
-    measured(make, subjects[:1], samples[:1], volumes=volumes, classifier=classifier, seeds=1)  # warms the device up
-    trials, kept = measured(make, subjects, samples, volumes=volumes, classifier=classifier, seeds=args.seeds)
+    measured(texturer, subjects[:1], samples[:1], volumes=volumes, classifier=classifier, seeds=1)  # warms the device up
+    trials, kept = measured(texturer, subjects, samples, volumes=volumes, classifier=classifier, seeds=args.seeds)
     found = {row.name: row.of(trials) for row in ROWS}
     if eye is not None:
         found[DIVERSITY] = diverse(make, truthful(volumes), eye, subjects, samples)

@@ -22,7 +22,7 @@ from studio.generators._solid import Volumes
 from studio.generators._words import DATA
 from studio.pretrain import corpus
 from studio.pretrain.corpus import Sample
-from studio.pretrain.evaluate import ATLAS_PX, VIEWS, Maker, loaded, painted_by, truthful
+from studio.pretrain.evaluate import ATLAS_PX, VIEWS, Texturer, baked, loaded, textured_by, truthful
 from studio.pretrain.subjects import Subject
 from studio.pretrain.trial import as_texture
 from studio.renderers import SOCKET as RENDERERS
@@ -52,14 +52,14 @@ def taught(seed: int = 0) -> list[Sample]:
     return [corpus.sample(r, name) for name in corpus.MATERIALS]
 
 
-def photographed(make: Maker, samples: Sequence[Sample], subjects: Sequence[Subject], stages: Sequence[Sequence[Stage]], *,
+def photographed(make: Texturer, samples: Sequence[Sample], subjects: Sequence[Subject], stages: Sequence[Sequence[Stage]], *,
     seed: int) -> list[list[Tensor]]:  # fmt: skip
     """For every sample its pictures [3, px, px], sky by sky on each subject in turn."""
     rows = []
     for sample in samples:
         row: list[Tensor] = []
         for subject, skies in zip(subjects, stages, strict=True):
-            texture = as_texture(subject.baker.bake(make(sample, subject, seed)).clamp(0, 1)).to("cpu")
+            texture = as_texture(make(sample, subject, seed)[1].clamp(0, 1)).to("cpu")
             row += [stage(texture)[0] for stage in skies]
         rows.append(row)
     return rows
@@ -92,8 +92,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--skies", nargs="+", default=["softbox"], help="names of environments")
     p.add_argument("--out", type=Path, default=Path("build/gallery.png"))
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    p.add_argument("--steps", type=int, default=8, help="denoising steps")
-    p.add_argument("--guidance", type=float, default=2.0)
+    p.add_argument("--steps", type=int, default=4, help="denoising steps")
+    p.add_argument("--guidance", type=float, default=1.0)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--atlas", type=int, default=ATLAS_PX, help="side of the atlas")
     p.add_argument("--px", type=int, default=256, help="side of a picture")
@@ -106,7 +106,7 @@ def main(argv: list[str] | None = None) -> Path:
     args = arguments(argv)
     where, cpu = device(args.device), torch.device("cpu")
     painter = None if args.truth else loaded(args.weights, steps=args.steps, guidance=args.guidance, device=where)
-    make = painted_by(painter) if painter else truthful(Volumes.make(where))
+    make = textured_by(painter) if painter else baked(truthful(Volumes.make(where)))
     samples = [spoken(p) for p in args.prompts] if painter is not None else taught(args.seed)
     view_px = 256 if painter is None else painter.view_px
     sizes = {"view_px": view_px, "atlas_px": args.atlas, "views": VIEWS}

@@ -14,7 +14,6 @@ import copy
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,34 +21,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from studio import environment
 from studio.generators import _noise, _solid, _weights
 from studio.generators._multiview import MultiView
 from studio.generators._network import MASK, PATCH, Denoiser, Size
 from studio.generators._schedule import alpha_bar
 from studio.pretrain import autoencoder, light
 from studio.pretrain.batches import RINGS, VIEW_PX, Batch, Batches, Lesson
-from studio.pretrain.lit import lit, save_sheet
+from studio.pretrain.lit import PREVIEWED, sheet
 from studio.pretrain.session import Ranks, compiled, options, rate, run
 
 PIXEL = Size(
     view_px=VIEW_PX, channels=(96, 160, 224), heads=(3, 5, 7), head_channels=40, head_layers=2, text_channels=192,
-    text_layers=2, tokens=24, painted=6, geometry=9, waves=4, cell=0.01, mixed=8,
+    text_layers=2, tokens=24, painted=6, geometry=9, waves=4, cell=0.01, mixed=8, inked=True,
 )  # fmt: skip
-ARMS = {"pixel": PIXEL, "latent": replace(PIXEL, latent=24, shift=0.25, cell=0.08, mixed=0)}
+ARMS = {"pixel": PIXEL, "latent": replace(PIXEL, latent=24, shift=0.25, cell=0.08, mixed=0, inked=False)}
 DROPPED = 0.1  # share of captions replaced by the empty one, for classifier-free guidance
 AVERAGED = 0.9995
 AHEAD = 4  # batches painted in one go: fewer, larger operations
 AGAIN = 3  # times that a painted batch is used, at other times and under other noise: painting costs as much as a step
 WEIGHTS = (1.0, 1.0, 1.0, 0.6, 0.6, 0.4)  # of the channels in the loss
 SHARES = 0.3  # weight of the squared error of the inks' shares, in −1…1
+READ, CAPTIONS = 0.5, 256  # weight of the squared error of the inks that are read, and of how many captions beside the pictures'
 UNIT = 0.05  # weight of the squared error of the frame's unit, in octaves, beside the pictures'
-PREVIEWED = (
-    "a checkerboard-patterned bunny", "red bricks with rough mortar and slightly worn edges", "gold", "rusty metal",
-    "blue and yellow stripes", "teal with pink polka dots", "white marble with black veins", "oak wood",
-    "leopard", "green camouflage", "red and black plaid", "lava",
-    "stone with moss on top", "green dragon scales", "blue and white mosaic", "worn copper patina",
-)  # fmt: skip
 
 
 class Training:
@@ -72,6 +65,8 @@ class Training:
         fused = self.device.type == "cuda"
         self.optimizer = torch.optim.AdamW(self.parameters, lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=fused)
         self.step, self.since, self.seconds, self.device_seconds = 0, 0, 0.0, 0.0
+        if args.begin:
+            self._begin(args.begin)
         if args.resume:
             self._restore()
         ranks.same((self.net, self.average))
@@ -83,6 +78,7 @@ class Training:
         self.batches.random.seed(seed)
         self.batches.generator.manual_seed(seed)
         self._ahead: list[Lesson] = []
+        self._captions: tuple[Tensor, Tensor, Tensor]
         if ranks.first:
             count = sum(p.numel() for p in self.net.parameters())
             print(f"{args.arm}: {count:,} parameters on {ranks.world} device(s)", flush=True)
@@ -107,13 +103,26 @@ class Training:
         before, now = tuple(saved.get("words", self.vocabulary.words)), self.vocabulary.words
         for network, state in ((self.net, saved["net"]), (self.average, saved["average"])):
             rows = state["text.token.weight"]
-            network.load_state_dict({**state, "text.token.weight": known(rows, network.text.token.weight, before, now)})
+            network.load_state_dict({**state, "text.token.weight": light.known(rows, network.text.token.weight, before, now)})
         if "optimizer" in saved and before == now:
             self.optimizer.load_state_dict(saved["optimizer"])
         self.step = self.since = saved["step"]
         self.seconds, self.device_seconds = saved["seconds"], saved["device_seconds"]
         if self.ranks.first:
             print(f"resumed at step {self.step} after {self.seconds / 60:.1f} minutes", flush=True)
+
+    def _begin(self, folder: Path) -> None:
+        """From other weights; of tensors that have grown the new part, and what is new altogether, starts fresh."""
+        begun, vocabulary = _weights.load(folder)
+        state = begun.state_dict()
+        state["text.token.weight"] = light.known(
+            state["text.token.weight"], self.net.text.token.weight, vocabulary.words, self.vocabulary.words
+        )
+        for name, own in self.net.state_dict().items():
+            if name in state:
+                part = tuple(slice(0, n) for n in state[name].shape)
+                own[part] = state[name].to(own)
+        self.average.load_state_dict(self.net.state_dict())
 
     def batch(self) -> Lesson:
         """The next one; painted ones are used several times."""
@@ -127,15 +136,20 @@ class Training:
         """AHEAD lessons, painted together and dealt out at random, so that neighbours of one material part."""
         drawn: Batch = self.batches.draw(AHEAD * objects, views)
         dealt = torch.randperm(AHEAD * objects, generator=self.batches.generator).chunk(AHEAD)
+        self._captions = self.batches.captions(CAPTIONS, length=self.size.tokens)
         lessons = []
         for rows in dealt:
-            said = [drawn.samples[i].caption if self.batches.random.random() > DROPPED else "" for i in rows.tolist()]
-            tokens = self.batches.tokens(said, length=self.size.tokens)
+            whole = [drawn.samples[i].caption for i in rows.tolist()]
+            luck = [self.batches.random.random() for _ in whole]
+            tokens, read = (
+                self.batches.tokens([w if x > out else "" for w, x in zip(whole, luck, strict=True)], length=self.size.tokens)
+                for out in (DROPPED, DROPPED / 2)
+            )
             on = rows.to(self.device)
             part = Batch(drawn.pictures[on], drawn.geometry[on], [], drawn.frame[on], drawn.shares[on])
             (x, geometry), frame, unit = part.flat(), part.frame.flatten(0, 1), part.frame[:, 0, -1, 0, 0]
             fields = self._fields(frame, geometry := geometry.float())
-            lessons.append(Lesson(x, geometry, fields, part.shares.flatten(0, 1), unit, tokens))
+            lessons.append(Lesson(x, geometry, fields, part.shares.flatten(0, 1), unit, tokens, read))
         return lessons
 
     @torch.no_grad()
@@ -170,7 +184,7 @@ class Training:
         snr = alpha_bar(t, shift=self.size.shift) / (1 - alpha_bar(t, shift=self.size.shift))
         weighted = error * (1 + snr).clamp(max=5)
         early = (t > 0.5).float()
-        beside = self._unit_error(lesson) + self._shares_error(shares, lesson)
+        beside = self._unit_error(lesson) + self._shares_error(shares, lesson) + self._read_error()
         return torch.stack([(weighted * early).mean() + beside, (weighted * (1 - early)).mean()])
 
     def _unit_error(self, lesson: Lesson) -> Tensor:
@@ -183,8 +197,15 @@ class Training:
         if shares is None:
             return lesson.unit.new_zeros(())
         mask = lesson.geometry[:, MASK : MASK + 1] * (lesson.tokens != 0).any(1).repeat_interleave(lesson.views).view(-1, 1, 1, 1)
-        error = (shares[:, :2].float() - (2 * lesson.shares - 1)).square() * mask
-        return SHARES * error.sum() / (2 * mask.sum()).clamp(min=1)
+        told = 2 * lesson.shares[:, : shares.shape[1]] - 1
+        return SHARES * ((shares.float() - told).square() * mask).sum() / (told.shape[1] * mask.sum()).clamp(min=1)
+
+    def _read_error(self) -> Tensor:
+        """What the reader makes of many captions: pictures are too few to learn words from."""
+        if not self.size.inked:
+            return torch.zeros((), device=self.device)
+        tokens, inks, counts = self._captions
+        return READ * ((self.net.reader(self.net.text(tokens)) - inks).square().mean(-1) * counts).sum() / counts.sum()
 
     def noise(self, x0: Tensor, lesson: Lesson) -> Tensor:
         """Noise like x0, as painting draws it."""
@@ -199,8 +220,9 @@ class Training:
         """What a network tells in training precision of noisy x at times t [B·V], with the lesson's tokens or others [B, L]."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             text = net.text(lesson.tokens if tokens is None else tokens).repeat_interleave(lesson.views, 0)
+            inks = net.reader(net.text(lesson.read)) if self.size.inked else None
             noisy, geometry = (v.contiguous(memory_format=torch.channels_last) for v in (noisy, lesson.geometry))
-            return net(noisy, geometry, t, text, views=lesson.views, fields=lesson.fields)
+            return net(noisy, geometry, t, text, views=lesson.views, fields=lesson.fields, inks=inks)
 
     def advance(self) -> Tensor:
         """One optimiser step; returns the detached loss [2]."""
@@ -231,38 +253,15 @@ class Training:
 
     def preview(self) -> None:
         """Prompts on shapes held out as `preview.png`, also kept by step."""
-        painter = MultiView(self.average, self.vocabulary, steps=8, guidance=2.0, eta=0.0)
+        painter = MultiView(self.average, self.vocabulary, steps=4, guidance=1.0, eta=0.0)
         sheet(painter, self.batches.held_out, self.out / "preview.png", prompts=PREVIEWED[: self.args.previews])
         shutil.copyfile(self.out / "preview.png", self.out / f"preview-{self.step:06d}.png")
-
-
-def known(rows: Tensor, fresh: Tensor, before: Sequence[str], now: Sequence[str]) -> Tensor:
-    """Embeddings of the words `now`, the padding's first: rows of words that were known `before`, fresh ones for the others."""
-    place = {w: i + 1 for i, w in enumerate(before)}
-    out = fresh.detach().clone()
-    out[0] = rows[0]
-    pairs = [(i + 1, place[w]) for i, w in enumerate(now) if w in place]
-    out[[i for i, _ in pairs]] = rows[[k for _, k in pairs]].to(out)
-    return out
 
 
 def write(folder: Path, network: Denoiser, words: tuple[str, ...], *, bits: int = 16) -> None:
     """A network as the studio loads it."""
     _weights.save(network.state_dict(), network.size, folder, bits=bits)
     (folder / "vocabulary.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
-
-
-def sheet(painter: MultiView, rigs: Tensor, path: Path, *, prompts: tuple[str, ...]) -> None:
-    """Each prompt on one of the rigs [n, V, 9, h, w]: two views of its base colour, then the same lit."""
-    sky, rows = environment.load("softbox"), []
-    for i, prompt in enumerate(prompts):
-        geometry = rigs[i % len(rigs), :6].float()
-        scene = painter.scene_of(prompt, geometry)
-        with torch.autocast(rigs.device.type, torch.bfloat16, enabled=rigs.device.type == "cuda"):
-            painted = painter.paint(scene, seed=i).float().clamp(0, 1)
-        shown = torch.cat([painted[:2, :3], lit(painted[:2], geometry[:2], sky)])
-        rows.append((shown, scene.mask[:2].repeat(2, 1, 1, 1)))
-    save_sheet(rows, path, columns=4)
 
 
 def drawing(p: argparse.ArgumentParser) -> None:
@@ -284,6 +283,7 @@ def main(argv: list[str] | None = None) -> None:
     p = argparse.ArgumentParser(prog="python -m studio.pretrain.train", description="Train the bundled generator from scratch.")
     options(p, minutes=60.0, peak=6e-4)
     p.add_argument("--arm", choices=sorted(ARMS), default="pixel", help="what is denoised")
+    p.add_argument("--begin", type=Path, default=None, help="start from these weights, such as studio/generators/data/mini")
     p.add_argument("--autoencoder", type=Path, default=None, help="folder with autoencoder.pt (OUT), for --arm latent")
     drawing(p)
     args = p.parse_args(argv)

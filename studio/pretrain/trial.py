@@ -97,4 +97,5 @@ def _effects(sample: Sample, subject: Subject, made: Tensor, volumes: Volumes) -
     asked = None
     if sample.effect:
         asked = stands_out(sample.effect, sample, subject.truth_points(bare, volumes))
-    return asked, stands_out(strange, dataclasses.replace(bare, effect=strange, amount=1.0), ground)
+    other = dataclasses.replace(bare, effect=strange, over=EFFECTS[strange].own, amount=1.0)
+    return asked, stands_out(strange, other, ground)

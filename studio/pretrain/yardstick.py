@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
     p = argparse.ArgumentParser(prog="python -m studio.pretrain.yardstick", description="Compare networks on held-out shapes.")
     options(p, minutes=0.0, peak=0.0)
     p.add_argument("--weights", type=Path, nargs="+", required=True, help="folders such as build/mini/mini")
-    p.add_argument("--painting-steps", type=int, default=8)
+    p.add_argument("--painting-steps", type=int, default=4)
     p.add_argument("--guidance", type=float, default=1.0)
     p.add_argument("--objects", type=int, default=64)
     p.add_argument("--write", type=Path, default=None, help="store the first network here, and measure it as stored")

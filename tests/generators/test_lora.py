@@ -10,6 +10,7 @@ from studio.errors import StudioError
 from studio.generators import SOCKET
 from studio.generators._lora import LEARNING, TARGETS, Adapters, adapted, fingerprint
 from tests.generators import tiny_sd
+from tests.generators.test_reader import inked
 
 
 def painter():
@@ -37,8 +38,25 @@ def test_a_fresh_lora_changes_nothing_and_is_all_that_trains() -> None:
     assert torch.equal(look(p), before)
     trained = {n for n, q in p.network.named_parameters() if q.requires_grad}
     assert trained and all("lora_" in n for n in trained) and len(trained) == len(p.lora_parameters())
-    for target in TARGETS:
+    for target in TARGETS["unet"]:
         assert any(f".{target}.lora_A" in n for n in trained)
+
+
+def test_what_is_read_of_the_words_learns_too() -> None:
+    """A reader's LoRA is kept and loaded under its own name, and alone moves nothing but the inks."""
+    p = inked(guidance=1.0)
+    p.add_lora(rank=2)
+    state = p.lora_state()
+    own = {n for n in state if n.startswith("reader.")}
+    assert {n.split(".lora_")[0].removeprefix("reader.") for n in own} == {*TARGETS["reader"]}
+    text = torch.randn(1, 4, 16, generator=torch.Generator().manual_seed(0))
+    before = p.network.reader(text)
+    learned = {n: t + 0.1 if n in own else t for n, t in state.items()}
+    p.load_lora(learned)
+    assert not torch.allclose(p.network.reader(text), before, atol=1e-3)
+    other = inked(guidance=1.0)
+    other.stack_loras({"a": {n: t for n, t in learned.items() if n in own}})
+    assert torch.allclose(other.network.reader(text), p.network.reader(text), atol=1e-6)
 
 
 def test_its_random_half_depends_on_the_seed_alone() -> None:

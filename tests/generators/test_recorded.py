@@ -58,8 +58,7 @@ class HostValues(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("sketched", [True, False])
-def test_a_pass_that_is_recorded_takes_nothing_from_the_host(sketched: bool) -> None:
+def test_a_pass_that_is_recorded_takes_nothing_from_the_host() -> None:
     """A copy from the host breaks a recording. What is kept for good may be made in the first pass, which is not recorded."""
     painter = SOCKET.make("mini", guidance=2.0).build(device=torch.device("cpu"))
     size, views, px = painter.network.size, 2, 64
@@ -68,9 +67,9 @@ def test_a_pass_that_is_recorded_takes_nothing_from_the_host(sketched: bool) -> 
     text = torch.zeros(2 * views, size.tokens, size.text_channels)
     given = (x, geometry, torch.ones(2 * views), text, fields)
     with torch.no_grad():
-        painter._guessed(*given, count=views, sketched=sketched)
+        painter._guessed(*given, count=views)
         with HostValues() as host:
-            painter._guessed(*given, count=views, sketched=sketched)
+            painter._guessed(*given, count=views)
     assert not host.found
 
 

@@ -42,10 +42,11 @@ def test_the_captions_are_always_the_same_and_half_are_held_out() -> None:
 def test_truth_passes_and_a_painter_that_does_not_look_fails(subject: Subject, volumes: Volumes) -> None:
     """What the corpus paints keeps every bound but that of fine detail, which six small views cannot hold; grey keeps few."""
     on, samples = [subject], evaluate.prompts(5)
-    truth, _ = evaluate.measured(evaluate.truthful(volumes), on, samples, volumes=volumes, classifier=None, seeds=1)
-    grey, kept = evaluate.measured(
-        lambda s, where, seed: torch.full((4, 6, 96, 96), 0.5), on, samples, volumes=volumes, classifier=None, seeds=1
+    truth, _ = evaluate.measured(
+        evaluate.baked(evaluate.truthful(volumes)), on, samples, volumes=volumes, classifier=None, seeds=1
     )
+    plain = evaluate.baked(lambda s, where, seed: torch.full((4, 6, 96, 96), 0.5))
+    grey, kept = evaluate.measured(plain, on, samples, volumes=volumes, classifier=None, seeds=1)
     met = {row.name: [row.meets(row.of(trials), row.must) for trials in (truth, grey)] for row in rows.ROWS}
     for name in ("named colours present", "effect there if asked, else not", "roughness error", "metallic error"):
         assert met[name] == [True, False], name
@@ -95,4 +96,4 @@ def test_weights_of_colour_alone_are_refused() -> None:
     assert isinstance(painter, MultiView)
     painter.channels = ("base_color",)
     with pytest.raises(StudioError, match="base colour only"):
-        evaluate.painted_by(painter)
+        evaluate.textured_by(painter)

@@ -45,10 +45,33 @@ def test_the_loss_of_a_batch_falls(small, monkeypatch) -> None:
 def test_shares_are_asked_of_captions_that_say_something(small) -> None:
     t = training(small, "--pictures", "8")
     lesson = t.batch()
-    shares = torch.rand(len(lesson.geometry), 3, *lesson.geometry.shape[2:]) * 2 - 1
+    shares = torch.rand_like(lesson.shares) * 2 - 1
     assert t._shares_error(shares, lesson) > 0 == t._shares_error(shares, replace(lesson, tokens=torch.zeros_like(lesson.tokens)))
-    told = torch.cat([2 * lesson.shares - 1, shares[:, :1]], 1)
-    assert t._shares_error(told, lesson) == 0
+    assert t._shares_error(2 * lesson.shares - 1, lesson) == 0
+
+
+def test_half_of_the_captions_that_are_left_out_are_read_all_the_same(small, monkeypatch) -> None:
+    monkeypatch.setattr(train, "DROPPED", 0.5)
+    t = training(small, "--pictures", "32")
+    lessons = [t.batch() for _ in range(8)]
+    told, read = (torch.cat([(getattr(x, k) != 0).any(1) for x in lessons]) for k in ("tokens", "read"))
+    assert read[told].all() and 0.2 < told.float().mean() < 0.8 and told.sum() < read.sum() < len(read)
+
+
+def test_training_begins_with_other_weights(small, tmp_path) -> None:
+    """Those of a network without a reader too: what has grown keeps what it had."""
+    plain = replace(train.ARMS["pixel"], inked=False)
+    with pytest.MonkeyPatch.context() as m:
+        m.setitem(train.ARMS, "pixel", plain)
+        before = training(small)
+        train.write(tmp_path / "plain", before.net, before.vocabulary.words)
+    t = training(small, "--begin", str(tmp_path / "plain"))
+    old, new = before.net.state_dict(), t.net.state_dict()
+    for name, tensor in old.items():
+        part = new[name][tuple(slice(0, n) for n in tensor.shape)]
+        torch.testing.assert_close(part, tensor, rtol=1e-3, atol=1e-4)
+    assert {k.split(".")[0] for k in new.keys() - old.keys()} == {"reader"}
+    assert all(torch.equal(a, b) for a, b in zip(t.average.parameters(), t.net.parameters(), strict=True))
 
 
 def test_training_stops_and_resumes(small, tmp_path, capsys) -> None:
@@ -156,5 +179,5 @@ def test_the_rate_rises_falls_and_rises_again_after_a_resumption() -> None:
 
 def test_words_are_matched_by_name_when_the_vocabulary_has_grown() -> None:
     rows, fresh = torch.arange(3.0)[:, None], -torch.ones(4, 1)
-    found = train.known(rows, fresh, ["blue", "red"], ["amber", "blue", "red"])
+    found = light.known(rows, fresh, ["blue", "red"], ["amber", "blue", "red"])
     assert found[:, 0].tolist() == [0, -1, 1, 2]
