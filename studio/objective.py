@@ -161,10 +161,10 @@ class Objective:
             self.untrained = self.raw(self.painted.texture)
         return self.painted
 
-    def baked(self, pictures: Tensor) -> Texture:
-        """The mesh's own texture with every channel that the painter paints baked from pictures [V, P, H, W]."""
+    def baked(self, pictures: Tensor, beyond: Tensor | float = 0.0) -> Texture:
+        """The mesh's own texture with every channel that the painter paints baked from pictures [V, P, H, W], plus `beyond`."""
         with torch.no_grad():
-            baked = self.baker.bake(pictures).clamp(0, 1)
+            baked = (self.baker.bake(pictures) + beyond).clamp(0, 1)
         texture = self.base
         for name, texels in zip(self.painter.channels, baked.split([CHANNELS[c] for c in self.painter.channels], 1), strict=True):
             texture = texture.with_channel(name, self.kept(name, texels))

@@ -140,7 +140,10 @@ def run(
     with _timed("train", seconds):
         training = config.trainer.train(objective, iterations=config.iterations, resume=resume["trainer"] if resume else None)
         texture = yield from stages.watched(training, config, mesh, objective, steps, loras, judge, before)
-    raw, painted = objective.raw(texture), objective.painted
+    raw, painted = objective.raw(texture), objective.painted  # of what was learned on, comparable with the scores before
+    with _timed("detail", seconds):
+        yield Progress("sharpening", 0, 1)
+        texture = stages.finished(objective, texture)
     with _timed("after", seconds):
         after, raw_after = yield from stages.held_out(objective, mesh, seeds, "measuring after", see=variety.after)
 

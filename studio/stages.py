@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from studio import device, generators, lora
@@ -151,6 +152,21 @@ def told_of_locked_size(mesh: Mesh, size_px: int) -> list[str]:
         return []
     own = " and ".join(f"{side:,}" for side in sorted(sides))
     return [f"The mesh's own maps have {own} px: locked texels are theirs, resampled to {size_px:,}."]
+
+
+def finished(objective: Objective, texture: Texture) -> Texture:
+    """A run's texture with what the atlas can show beyond the pictures; as it is where the painter did not paint it last, or
+    where memory does not suffice, which the report then tells."""
+    painter, painted = objective.painter, objective.painted
+    if painted is None or painted.texture is not texture:
+        return texture
+    rollout, on = painted.rollout, {"atlas": objective.atlas, "baker": objective.baker}
+    try:
+        beyond = painter.detail(rollout.entering[-1], painted.pictures, rollout.scene, **on)
+        return texture if beyond is None else objective.baked(painted.pictures, beyond)
+    except (MemoryError, torch.OutOfMemoryError):
+        objective.remarks["detail"] = "left out: memory did not suffice"
+        return texture
 
 
 class _Value:

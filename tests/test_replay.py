@@ -17,6 +17,7 @@ from studio.generators._network import Denoiser
 from studio.objective import Live, Objective, Term
 from studio.renderers import SOCKET as RENDERERS
 from studio.replay import Flow, Rollout, check_flow, drain, replay, sample
+from studio.stages import finished
 from studio.surface.atlas import build_atlas
 from studio.texture import CHANNELS, Texture
 from studio.words import Vocabulary
@@ -237,6 +238,28 @@ def test_every_painted_channel_is_baked_and_rewards_move_the_base_colour_alone()
     assert d.shape == painted.pictures.shape and d[:, 3:].abs().max() == 0 < d[:, :3].abs().max()
     rgb = painted.pictures[:, :3]
     assert torch.allclose((d[:, :3] * rgb).sum(), (push * work.baker.bake(rgb)).sum(), rtol=1e-4)
+
+
+def test_what_lies_beyond_the_pictures_is_added_to_the_texture_that_was_painted_last_alone(monkeypatch) -> None:
+    work = objective(())
+    texture = drain(work.paint(3)).texture
+    assert finished(work, texture) is texture  # tiny knows no more than its pictures
+
+    def beyond(x, pictures, scene, *, atlas, baker):
+        assert torch.equal(x, work.painted.rollout.entering[-1]) and torch.equal(pictures, work.painted.pictures)
+        return torch.full_like(baker.bake(pictures), 0.2)
+
+    monkeypatch.setattr(work.painter, "detail", beyond)
+    more = finished(work, texture).channels["base_color"]
+    assert torch.allclose(more, (work.baker.bake(work.painted.pictures) + 0.2).clamp(0, 1))
+    pushed = texture.with_channel("base_color", texture.channels["base_color"] * 0.5)
+    assert finished(work, pushed) is pushed
+
+    def too_much(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(work.painter, "detail", too_much)
+    assert finished(work, texture) is texture and "memory" in work.remarks["detail"]
 
 
 def test_a_reward_that_is_not_a_number_names_itself() -> None:
