@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from studio.run import run
     from studio.surface.mesh import load
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 __all__ = ["Config", "__version__", "load", "run"]
 
 _HOMES = {"Config": "studio.config", "load": "studio.surface.mesh"}
