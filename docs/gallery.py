@@ -1,6 +1,7 @@
 """The pictures of README: `python docs/gallery.py` paints sample meshes and photographs them, `gallery.jpg` and `skies.jpg`.
 
-Nothing is chosen or retouched: seed 1, the default settings of the bundled generator, no learning.
+Nothing is chosen or retouched: seed 1, the default settings of the bundled generator, no learning. The gallery is the page of
+`studio.pretrain.gallery`, 24 prompts on three meshes.
 With `--demo patina-demo/sheet.png` it turns the contact sheet of `studio demo` into `docs/demo.jpg` instead.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,30 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import studio
 from studio import environment, renderers, resources
 from studio.camera import Camera
+from studio.pretrain import gallery
 from studio.sheet import BONE, CHARCOAL
 from studio.still import Stage
 from studio.surface.atlas import build_atlas
 
 HERE = Path(__file__).resolve().parent
 SEED, TILE_PX, GAP_PX, WORDS_PX, QUALITY = 1, 336, 8, 34, 88
-SHOWN = (  # mesh, prompt, azimuth and elevation in degrees, distance
-    ("vase", "blue and white stripes", -30, 14, 2.85),
-    ("robot", "rusty metal", 28, 12, 2.7),
-    ("mug", "a red mug with white polka dots", 60, 22, 2.5),
-    ("rabbit", "leopard", 40, 12, 2.8),
-    ("torus_knot", "lava", 20, 20, 2.5),
-    ("mushroom", "green dragon scales", 20, 16, 2.5),
-    ("chair", "red and black plaid", 35, 20, 2.8),
-    ("rocket", "gradient from purple to orange", 25, 10, 2.7),
-    ("vase", "teal mosaic with gold", -30, 14, 2.85),
-    ("robot", "green camouflage", 28, 12, 2.7),
-    ("mug", "zebra", 60, 22, 2.5),
-    ("rabbit", "stone with moss on top", 40, 12, 2.8),
-    ("torus_knot", "red bricks with white mortar", 20, 20, 2.5),
-    ("mushroom", "honeycomb", 20, 16, 2.5),
-    ("chair", "wooden planks", 35, 20, 2.8),
-    ("rocket", "worn copper patina", 25, 10, 2.7),
-)
 SKIES = ("courtyard", "sunset", "night")
 LIT = (("vase", "gold", -30, 14, 2.85), ("robot", "rust", 28, 12, 2.7), ("rabbit", "wet stone", 40, 12, 2.8))
 
@@ -91,9 +76,11 @@ def main() -> None:
         sheet = sheet.resize((sheet.width * 3 // 4, sheet.height * 3 // 4), Image.Resampling.LANCZOS)
         sheet.save(HERE / "demo.jpg", quality=QUALITY, optimize=True)
     else:
-        for file, shown, lights, columns in (("gallery", SHOWN, ("softbox",), 4), ("skies", LIT, SKIES, 3)):
-            made = page(shown, lights=lights, device=chosen.device, columns=columns)
-            made.save(HERE / f"{file}.jpg", quality=QUALITY, optimize=True)
+        made = page(LIT, lights=SKIES, device=chosen.device, columns=3)
+        made.save(HERE / "skies.jpg", quality=QUALITY, optimize=True)
+        with tempfile.TemporaryDirectory() as folder:
+            sheet = [f"--{k}={v}" for k, v in {"out": Path(folder) / "page.png", "seed": SEED, "px": 176, "columns": 4}.items()]
+            Image.open(gallery.main(sheet)).save(HERE / "gallery.jpg", quality=QUALITY, optimize=True)
 
 
 if __name__ == "__main__":
