@@ -37,7 +37,7 @@ PROMPTS = {
     "quality": "white marble",
     "normal": "brown leather",
 }
-SETTINGS = {"generator": {"name": "mini", "steps": 5}, "trainer": {"name": "lora_reward", "rate": 4e-3}, "atlas_px": 512}
+SETTINGS = {"generator": {"name": "mini", "steps": 4}, "trainer": {"name": "lora_reward", "rate": 4e-3}, "atlas_px": 512}
 
 
 def arguments() -> argparse.Namespace:
