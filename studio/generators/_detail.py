@@ -9,10 +9,11 @@ what lies between pixels is added: the shares less the bake of what the cameras 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,6 +35,8 @@ CHOICE = 4
 NEGLIGIBLE = 0.02
 SURE = 3.0
 """Levels beyond this are as good as this: one view's confidence does not outvote where another sees the edge."""
+NEIGHBOURS, CANDIDATES = 4, 20_000
+"""Where no view shows the surface, so many texels that one shows tell what goes on there, of at most so many that are asked."""
 CHUNK = 1 << 16
 """Texels worked on at a time, which bounds memory."""
 
@@ -54,26 +57,41 @@ class Drawing:
     patch: int
 
 
-def detail(drawing: Drawing, pictures: Tensor, volumes: Volumes, *, atlas: Atlas, baker: Baker, texel: float) -> Tensor:
-    """What the bake of pictures [V, C, px, px] lacks, [S, C, T, T]: to be added to it.
+def detail(
+    drawing: Drawing, pictures: Tensor, volumes: Volumes, *, atlas: Atlas, baker: Baker, texel: float
+) -> Tensor | None:
+    """What the bake of pictures [V, C, px, px] lacks, [S, C, T, T]: to be added to it. None where it lacks nothing.
 
-    Zero where no view shows the surface, and along the borders of charts, so that cuts show no more than before. `texel`: work
-    units across a texel; where they are no finer than the pictures were taught to be, there is little to add.
+    Where no view shows the surface, the tokens of the nearest that one shows go on, over the colours that filled the hole. Zero
+    along the borders of charts that are seen, so that cuts show no more than before. `texel`: work units across a texel; where
+    they are no finer than the pictures were taught to be, only what is unseen is drawn.
     """
-    texels = torch.nonzero((atlas.valid & baker.painted).flatten())[:, 0]
-    known, levels = _levels(drawing, volumes, atlas, baker, texels)
-    sharp = torch.tanh(levels * max(1.0, SHARPER * PIXEL / texel))
+    seen, unseen = ((atlas.valid & mark).flatten().nonzero()[:, 0] for mark in (baker.painted, ~baker.painted))
+    finer, stride = texel < PIXEL, -(-len(seen) // CANDIDATES)
+    if not len(seen) or not (finer or len(unseen)):
+        return None
+    sources = seen if finer else seen[::stride]
+    asked: list[tuple[Tensor, Tensor, Tensor]] = []
+    if finer:
+        itself = torch.arange(len(seen), device=seen.device)[:, None]
+        asked.append((seen, itself, torch.ones_like(itself, dtype=torch.float32)))
+    if len(unseen):
+        near, share = _nearest(*(atlas.position.flatten(0, 2)[t] for t in (seen[::stride], unseen)))
+        asked.append((unseen, near * stride if finer else near, share))
     coarse = baker.bake(drawing.shares)
-    whole = coarse.movedim(1, -1).flatten(0, 2)
-    whole[texels[known]] = sharp[known]
-    whole = whole.unflatten(0, baker.painted.shape).movedim(-1, 1)
-    seen = baker.taps.fetch(atlas.dilated(whole)) / baker.taps.alpha.clamp(min=1e-6)
-    drawn = torch.zeros_like(baker.painted).flatten().index_fill_(0, texels[known], True).view_as(baker.painted)
-    between = (whole - baker.bake(seen)) * (drawn & atlas.interior)[:, None]  # both sides of a cut stay what they are
+    whole, drawn = coarse.movedim(1, -1).flatten(0, 2).clone(), torch.zeros_like(baker.painted).flatten()
+    for texels, levels in _levels(drawing, volumes, atlas, _shown(baker, drawing, sources), asked):
+        whole[texels] = torch.tanh(levels * max(1.0, SHARPER * PIXEL / texel))
+        drawn[texels] = True
+    whole, drawn = whole.unflatten(0, baker.painted.shape).movedim(-1, 1), drawn.view_as(baker.painted)
+    if finer:  # what the cameras see of it is in the bake
+        again = baker.bake(baker.taps.fetch(atlas.dilated(whole)) / baker.taps.alpha.clamp(min=1e-6))
+        coarse = torch.where(baker.painted[:, None], again, coarse)
+    between = (whole - coarse) * (drawn & (atlas.interior | ~baker.painted))[:, None]  # both sides of a cut stay what they are
     out = torch.zeros_like(between[:, :1]).repeat(1, pictures.shape[1], 1, 1)
     for k, slopes in enumerate(_slopes(pictures, drawing).unbind(1)):
         out += baker.bake(slopes) * between[:, k : k + 1]
-    return out
+    return atlas.dilated(out)
 
 
 def _slopes(pictures: Tensor, drawing: Drawing) -> Tensor:
@@ -94,28 +112,44 @@ def _slopes(pictures: Tensor, drawing: Drawing) -> Tensor:
     return F.interpolate(slopes, size=mask.shape[-2:], mode="bilinear", align_corners=False).unflatten(1, (INKS, -1))
 
 
-def _levels(drawing: Drawing, volumes: Volumes, atlas: Atlas, baker: Baker, texels: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether the levels are known [n], and the levels [n, INKS], at n texels: the tokens' that show them, best views first."""
-    position, normal = (t.flatten(0, 2)[texels] for t in (atlas.position, atlas.normal))
-    weight, at = _shown(baker, drawing, texels)
+def _levels(
+    drawing: Drawing, volumes: Volumes, atlas: Atlas, shown: tuple[Tensor, Tensor], asked: Iterable[tuple[Tensor, Tensor, Tensor]]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Texels [m] and their levels [m, INKS], chunk by chunk, those left out that no token knows.
+
+    `shown` tells where views show so many sources, best views first; `asked`: texels [n], which sources [n, K] tell of each, and
+    their shares [n, K].
+    """
+    weight, at = shown
     best = weight.argmax(0)
     corner = at.gather(0, best[None, :, None].expand(1, -1, 2))[0].long() // drawing.patch
     across = drawing.mask.shape[-1] // drawing.patch
-    order = ((best * across + corner[:, 1]) * across + corner[:, 0]).argsort()  # few tokens in each chunk
-    motifs = drawing.motifs.flat()
-    inside = F.max_pool2d(drawing.mask, drawing.patch).flatten()
-    known, out = torch.zeros_like(order, dtype=torch.bool), torch.zeros(len(order), INKS, device=order.device)
-    for some in order.split(CHUNK):
-        token, share = _tokens(weight[:, some], at[:, some], drawing.patch, across)
-        share = share * inside[token]
-        there = fields(position[some] / drawing.unit + drawing.place, normal[some], volumes)
-        which, tap = torch.nonzero(share, as_tuple=True)
-        levels = torch.zeros(*share.shape, INKS, device=order.device)
-        levels[which, tap] = _asked(motifs, token[which, tap], there, which)
-        total = share.sum(1)
-        known[some] = total > 0
-        out[some] = (levels * share[..., None]).sum(1) / total.clamp(min=1e-6)[:, None]
-    return known, out
+    first = (best * across + corner[:, 1]) * across + corner[:, 0]
+    motifs, inside = drawing.motifs.flat(), F.max_pool2d(drawing.mask, drawing.patch).flatten()
+    for texels, near, shares in asked:
+        for some in first[near[:, 0]].argsort().split(CHUNK // near.shape[1]):  # few tokens in each chunk
+            position, normal = (t.flatten(0, 2)[texels[some]] for t in (atlas.position, atlas.normal))
+            of, mixed = near[some].flatten(), shares[some, :, None]
+            token, share = _tokens(weight[:, of], at[:, of], drawing.patch, across)
+            share = ((share * inside[token]).unflatten(0, mixed.shape[:2]) * mixed).flatten(1)
+            token = token.unflatten(0, mixed.shape[:2]).flatten(1)
+            there = fields(position / drawing.unit + drawing.place, normal, volumes)
+            which, tap = torch.nonzero(share, as_tuple=True)
+            levels = torch.zeros(*share.shape, INKS, device=share.device)
+            levels[which, tap] = _asked(motifs, token[which, tap], there, which)
+            total = share.sum(1)
+            known = total > 0
+            yield texels[some][known], ((levels * share[..., None]).sum(1) / total.clamp(min=1e-6)[:, None])[known]
+
+
+def _nearest(seen: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor]:
+    """The NEIGHBOURS nearest of the points `seen` [n, 3] to each of `unseen` [m, 3], [m, K], and their shares."""
+    from scipy.spatial import cKDTree
+
+    count = min(NEIGHBOURS, len(seen))
+    far, near = cKDTree(seen.cpu().numpy()).query(unseen.cpu().numpy(), np.arange(1, count + 1))
+    share = 1 / torch.from_numpy(far).to(seen).square().clamp(min=1e-12)
+    return torch.from_numpy(near).to(seen.device), share / share.sum(1, keepdim=True)
 
 
 def _shown(baker: Baker, drawing: Drawing, texels: Tensor) -> tuple[Tensor, Tensor]:

@@ -185,8 +185,7 @@ class MultiView(Painter):
 
     @torch.no_grad()
     def detail(self, x: Tensor, pictures: Tensor, scene: Scene, *, atlas: Atlas, baker: Baker) -> Tensor | None:
-        size, side = self.network.size, texel(atlas)
-        if not size.mixed or side >= _solid.PIXEL:
+        if not self.network.size.mixed:
             return None
         (noisy, frame), count = self._parted(x), scene.views
         fields, t = self._seen(frame, scene, slice(None)), torch.full((count,), self._times[-2]).to(x)
@@ -198,7 +197,8 @@ class MultiView(Painter):
         shares = F.pixel_shuffle(shares.unflatten(2, features.shape[2:]), PATCH)
         unit, place = _solid.decoded(frame.float(), scene.geometry[:, :3].float())
         drawing = _detail.Drawing(motifs, shares, scene.mask.float(), unit, place, PATCH)
-        return _detail.detail(drawing, pictures.float(), _solid.volumes(x.device), atlas=atlas, baker=baker, texel=side)
+        where = {"atlas": atlas, "baker": baker, "texel": texel(atlas)}
+        return _detail.detail(drawing, pictures.float(), _solid.volumes(x.device), **where)
 
     def _parted(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What is denoised, and the frame."""
