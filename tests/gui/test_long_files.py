@@ -158,7 +158,8 @@ def test_random_clicking(begin: Begin, project: Path, tmp_path: Path) -> None:
         window.key("Return")
         if window.wait(lambda s: s["dialog"] == "question" or s["project"] == str(copy))["dialog"] == "question":
             window.click("question.answer_0")
-        window.wait(lambda s: s["project"] == str(copy) and s["config"]["generator"]["name"] == "tiny" and not s["moments"], seconds=20)
+        window.wait(lambda s: s["project"] == str(copy) and not s["moments"], seconds=20)
+        window.wait(lambda s: s["config"]["generator"]["name"] == "tiny")
         ready(window)
         time.sleep(RESTED_S)
         print(f"at rest: {window.size()[0] >> 20} MB")
