@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-UNET = "unet."
+UNET, READER = OWN = "unet.", "reader."
+"""Before peft's names: as diffusers writes them, and of the part of `mini` that reads inks."""
 OFFSET = "text.offset"
+"""The name of a prompt adapter's only tensor [L, D]."""
 PREFIXES = (UNET, "base_model.model.")
+"""What may stand before peft's names in files from elsewhere."""
 HALVES = ".lora_A.weight", ".lora_B.weight"
 TOLD = "lora_adapter_metadata"
 """Where diffusers keeps the settings of an adapter, as JSON."""
@@ -39,7 +42,7 @@ def renamed(names: Iterable[str]) -> dict[str, str]:
 
 
 def _renamed(name: str) -> str:
-    if name == OFFSET:
+    if name == OFFSET or name.startswith(READER):
         return name
     if found := _PROCESSOR.fullmatch(name):
         layer, part, way = found.groups()

@@ -205,7 +205,7 @@ def _about(file: BinaryIO, path: Path) -> tuple[About, dict[str, str]]:
 def _check_partial(layers: Mapping[str, tuple[int, ...]], path: Path) -> None:
     """Raises StudioError for a LoRA of a UNet that also changes something which the studio has no place for."""
     strange = [
-        n for n, shape in layers.items() if not (n.startswith(interchange.UNET) and n.endswith(HALVES) and len(shape) == 2)
+        n for n, shape in layers.items() if not (n.startswith(interchange.OWN) and n.endswith(HALVES) and len(shape) == 2)
     ]
     if strange and len(strange) < len(layers):
         problem = f"'{path.name}' changes more than the UNet's attention: first '{strange[0][:SHOWN]}'."
@@ -216,7 +216,7 @@ def _kind(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, int]:
     """("lora", its largest rank), ("prompt", 0), or ("", 0) for anything else."""
     if set(shapes) == {OFFSET}:
         return "prompt", 0
-    of_layers = {n: s for n, s in shapes.items() if n.startswith(interchange.UNET) and len(s) == 2}
+    of_layers = {n: s for n, s in shapes.items() if n.startswith(interchange.OWN) and len(s) == 2}
     down, up = ({n.removesuffix(half): s for n, s in of_layers.items() if n.endswith(half)} for half in HALVES)
     whole = len(down) + len(up) == len(shapes) and down.keys() == up.keys()
     fitting = whole and all(0 < shape[0] == up[layer][1] for layer, shape in down.items())

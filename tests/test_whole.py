@@ -9,11 +9,14 @@ import sys
 import tomllib
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from studio import resources
+from studio import lora, resources
 from studio.config import parse
+from studio.progress import Result
 from studio.run import run
 from tests.meshes import uv_sphere
 
@@ -40,6 +43,28 @@ def laid_out(folder: Path) -> Path:
         ignored = shutil.ignore_patterns("pretrain", "__pycache__", "*.pt")
         shutil.copytree(ROOT / source, folder / wheel["sources"].get(source, source), ignore=ignored)
     return folder
+
+
+@pytest.mark.long
+def test_what_the_shipped_generator_has_learned_comes_back_from_its_file(tmp_path: Path) -> None:
+    """A LoRA written to a file paints at scale 1 what was learned, to the last bit, and at 0 what nobody taught."""
+
+    def painted(**changes: Any) -> Result:
+        config = parse({"prompt": "red and white stripes", "atlas_px": 256, "device": "cpu", **changes})
+        (last,) = deque(run(config, uv_sphere()), maxlen=1)
+        assert last.result is not None
+        return last.result
+
+    taught = painted(iterations=2, rewards={"palette": 1.0}, trainer={"name": "lora_reward", "rate": 0.01})
+    file = tmp_path / "taught.safetensors"
+    file.write_bytes(lora.encoded(taught.lora, taught.receipt))
+    plain, at_0, at_1 = (
+        painted(trainer="sample", **({} if scale is None else {"loras": {"taught": {"file": str(file), "scale": scale}}}))
+        for scale in (None, 0.0, 1.0)
+    )
+    colours = [r.texture.channels["base_color"] for r in (plain, at_0, taught, at_1)]
+    assert torch.equal(colours[0], colours[1]) and torch.equal(colours[2], colours[3])
+    assert not torch.equal(colours[0], colours[2])
 
 
 @pytest.mark.long

@@ -19,15 +19,10 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from studio.errors import StudioError
+from studio.interchange import OFFSET, PREFIXES, READER, UNET
 
 TARGETS = {"unet": ("to_q", "to_k", "to_v", "to_out.0"), "reader": ("enter", "key", "own", "word.0", "word.2")}
 """Which layers of a part of the network learn, by the names of both."""
-OFFSET = "text.offset"
-"""The name of a prompt adapter's only tensor [L, D]."""
-UNET = "unet."
-"""Before peft's names, as diffusers writes them."""
-PREFIXES = (UNET, "base_model.model.")
-"""What may stand before peft's names in files from elsewhere."""
 LEARNING = "default"
 """peft's name of the adapter that learns."""
 
@@ -241,7 +236,7 @@ def _bare(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = {}
     for name, tensor in values.items():
         prefix = next((p for p in PREFIXES if name.startswith(p)), "")
-        found[name if name == OFFSET or name.startswith("reader.") else UNET + name.removeprefix(prefix)] = tensor
+        found[name if name == OFFSET or name.startswith(READER) else UNET + name.removeprefix(prefix)] = tensor
     return found
 
 

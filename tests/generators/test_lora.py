@@ -6,6 +6,7 @@ import pytest
 import torch
 from peft.tuners.lora import LoraLayer
 
+from studio import lora
 from studio.errors import StudioError
 from studio.generators import SOCKET
 from studio.generators._lora import LEARNING, TARGETS, Adapters, adapted, fingerprint
@@ -57,6 +58,20 @@ def test_what_is_read_of_the_words_learns_too() -> None:
     other = inked(guidance=1.0)
     other.stack_loras({"a": {n: t for n, t in learned.items() if n in own}})
     assert torch.allclose(other.network.reader(text), p.network.reader(text), atol=1e-6)
+
+
+def test_a_file_brings_back_all_that_was_learned(tmp_path) -> None:
+    """Written, read and stacked as a user's file is, with the reader's layers."""
+    p = inked(guidance=1.0)
+    p.add_lora(rank=2)
+    louder(p)
+    (tmp_path / "a.safetensors").write_bytes(lora.encoded(p.lora_state(), {}))
+    tensors, about, _ = lora.read(tmp_path / "a.safetensors")
+    assert {n: t.shape for n, t in tensors.items()} == {n: t.shape for n, t in p.lora_state().items()} and about.rank == 2
+    other = inked(guidance=1.0)
+    other.stack_loras({"a": tensors})
+    text = torch.randn(1, 4, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(other.network.reader(text), p.network.reader(text), rtol=1e-4)
 
 
 def test_its_random_half_depends_on_the_seed_alone() -> None:
