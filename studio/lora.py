@@ -204,9 +204,7 @@ def _about(file: BinaryIO, path: Path) -> tuple[About, dict[str, str]]:
 
 def _check_partial(layers: Mapping[str, tuple[int, ...]], path: Path) -> None:
     """Raises StudioError for a LoRA of a UNet that also changes something which the studio has no place for."""
-    strange = [
-        n for n, shape in layers.items() if not (n.startswith(interchange.OWN) and n.endswith(HALVES) and len(shape) == 2)
-    ]
+    strange = [n for n, shape in layers.items() if not (n.startswith(interchange.OWN) and n.endswith(HALVES) and len(shape) == 2)]
     if strange and len(strange) < len(layers):
         problem = f"'{path.name}' changes more than the UNet's attention: first '{strange[0][:SHOWN]}'."
         raise StudioError(problem, "Choose a LoRA of the attention projections alone.")

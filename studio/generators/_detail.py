@@ -57,9 +57,7 @@ class Drawing:
     patch: int
 
 
-def detail(
-    drawing: Drawing, pictures: Tensor, volumes: Volumes, *, atlas: Atlas, baker: Baker, texel: float
-) -> Tensor | None:
+def detail(drawing: Drawing, pictures: Tensor, volumes: Volumes, *, atlas: Atlas, baker: Baker, texel: float) -> Tensor | None:
     """What the bake of pictures [V, C, px, px] lacks, [S, C, T, T]: to be added to it. None where it lacks nothing.
 
     Where no view shows the surface, the tokens of the nearest that one shows go on, over the colours that filled the hole. Zero

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections import defaultdict
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from studio.generators import Scene
 from studio.preferences import FEWEST, Pick, Picks, fits
 from studio.progress import Progress
 from studio.trainers._pass import Pass
-from studio.trainers._preferring import Errors, Method, auto_beta, loss
+from studio.trainers._preferring import Errors, Method, auto_beta, loss, spread
 
 if TYPE_CHECKING:
     from studio.objective import Objective
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 HELD_OUT = 5
 """Every so-manieth pair is never learned from."""
 MEASURED = 32
-"""At most so many pairs are looked at to scale β."""
+"""At most so many errors are looked at to learn by how much pairs differ, over all steps."""
 LOOKS = 2
 """Steps at which a held-out pair is judged."""
 NOISE_SEED = 1_000_003
@@ -30,13 +31,13 @@ NOISE_SEED = 1_000_003
 
 @dataclass(frozen=True)
 class Seen:
-    """What learning from one pair said."""
+    """What learning from pairs said."""
 
     loss: float
     drift: float
     """mean‖prediction − frozen prediction‖² on the better texture."""
-    worse: float
-    worse_reference: float
+    excess: float
+    """By how much the worse is denoised worse than at first, in standard deviations of a pair's difference."""
 
 
 class Pairs:
@@ -59,42 +60,50 @@ class Pairs:
         self.trained = [pick for n, pick in enumerate(usable) if n % HELD_OUT != HELD_OUT - 1]
         self._objective, self._painter, self._picks = objective, objective.painter, picks
         self._scenes: dict[str, Scene] = {}
-        self._reference: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        self._reference: dict[tuple[int, int], tuple[Tensor, ...]] = {}
+        self.spreads: list[float] = []
 
-    def scaled(self, beta: float) -> Generator[Progress, None, tuple[float, float]]:
-        """(β, the spread of e_w_ref − e_l_ref over the data): β as given, or scaled by that spread where it is 0."""
-        better, worse = [], []
-        for n, pick in enumerate(self.trained[:MEASURED]):
-            i = n % self._painter.steps
-            for key, errors in ((pick.better, better), (pick.worse, worse)):
-                one = yield from self._error(key, i, seed=NOISE_SEED + n, base=True)
-                errors.append(one.error)
-        both = torch.stack(better), torch.stack(worse)
-        return beta or auto_beta(*both), max(float((both[0] - both[1]).std()), 1e-12)
+    def measure(self) -> Generator[Progress, None, list[float]]:
+        """The spread of e_w_ref − e_l_ref over the data at each step, which is what β, margins and gains are told in."""
+        for i in range(self._painter.steps):
+            of_all = self._alike(self.trained[0])
+            some = [of_all] if i == 0 else [[pick] for pick in self.trained[: max(2, MEASURED // self._painter.steps)]]
+            apart = []
+            for n, picks in enumerate(some):
+                better, worse, _ = yield from self._errors(picks, i, seed=NOISE_SEED + n, base=True)
+                apart.append(better - worse)
+            self.spreads.append(spread(torch.cat(apart)))
+        return self.spreads
 
     def learned(
         self, turn: int, *, seed: int, method: Method, beta: float, margin: float, share: float
     ) -> Generator[Progress, None, Seen]:
         """Add the gradient of one pair's loss, times `share`, to what learns. Pairs take turns in an order that is drawn anew for
-        each round; step and noise are drawn from `seed`."""
+        each round; step and noise are drawn from `seed`. On the first step the turn is that of all pairs of the pair's prompt.
+
+        `beta`: 0 scales it by how much pairs differ; `margin` in standard deviations of a pair's difference.
+        """
         source = torch.Generator().manual_seed(NOISE_SEED + turn // len(self.trained))
         pick = self.trained[torch.randperm(len(self.trained), generator=source).tolist()[turn % len(self.trained)]]
         i = int(torch.randint(self._painter.steps, (), generator=torch.Generator().manual_seed(seed)))
-        keys = (pick.better, pick.worse)
-        frozen, ours = [], []
-        for key in keys:
-            frozen.append((yield from self._error(key, i, seed=seed, base=True)))
-        for key in keys:
-            ours.append((yield from self._error(key, i, seed=seed)))
-        leaves = [one.error.clone().requires_grad_() for one in ours]
+        picks = [pick] if i else self._alike(pick)
+        *frozen, before = yield from self._errors(picks, i, seed=seed, base=True)
+        *ours, passes = yield from self._errors(picks, i, seed=seed)
+        leaves = [errors.clone().requires_grad_() for errors in ours]
         with torch.enable_grad():
-            value = loss(Errors(*leaves, *(one.error for one in frozen)), method, beta=beta, margin=margin)
+            scale = {"beta": beta or auto_beta(self.spreads[i]), "margin": margin * self.spreads[i]}
+            value = loss(Errors(*leaves, *frozen), method, **scale).mean()
         slopes = torch.autograd.grad(value, leaves, allow_unused=True)
-        for one, slope in zip(ours, slopes, strict=True):
-            if slope is not None and float(slope):
-                yield from one.network.to_parameters(one.d_prediction * (float(slope) * share))
-        drift = float((ours[0].prediction - frozen[0].prediction).square().mean())
-        return Seen(float(value.detach()), drift, float(ours[1].error), float(frozen[1].error))
+        of_key: dict[str, float] = defaultdict(float)
+        for slope, keys in zip(slopes, ([p.better for p in picks], [p.worse for p in picks]), strict=True):
+            for key, part in zip(keys, [] if slope is None else slope.tolist(), strict=False):
+                of_key[key] += part * share
+        for one in passes:
+            if any(of_key[key] for key in one.keys):
+                yield from one.network.to_parameters(self._slope(one, i, of_key))
+        drift = float((passes[0].prediction - before[0].prediction).square().mean())
+        excess = float((ours[1] - frozen[1]).mean()) / self.spreads[i]
+        return Seen(float(value.detach()), drift, excess)
 
     def accuracy(self) -> Generator[Progress, None, float | None]:
         """The share of held-out pairs whose implicit reward puts the picked one first; None without such pairs."""
@@ -104,16 +113,16 @@ class Pairs:
             for look in range(LOOKS):
                 i, seed = (n + look * self._painter.steps // LOOKS) % self._painter.steps, NOISE_SEED + 1000 + n
                 if (n, look) not in self._reference:
-                    self._reference[n, look] = yield from self._both(pick, i, seed, base=True)
-                better, worse = yield from self._both(pick, i, seed, base=False)
-                gain += float(Errors(better, worse, *self._reference[n, look]).gain)
+                    self._reference[n, look] = (yield from self._errors([pick], i, seed=seed, base=True))[:2]
+                better, worse, _ = yield from self._errors([pick], i, seed=seed)
+                gain += float(Errors(better, worse, *self._reference[n, look]).gain) / self.spreads[i]
             right.append(gain > 0)
         return sum(right) / len(right) if right else None
 
-    def _both(self, pick: Pick, i: int, seed: int, *, base: bool) -> Generator[Progress, None, tuple[Tensor, Tensor]]:
-        better = yield from self._error(pick.better, i, seed=seed, base=base)
-        worse = yield from self._error(pick.worse, i, seed=seed, base=base)
-        return better.error, worse.error
+    def _alike(self, pick: Pick) -> list[Pick]:
+        """The pairs to learn from whose prompt is this one's."""
+        prompt = self._picks.samples[pick.better].prompt
+        return [p for p in self.trained if self._picks.samples[p.better].prompt == prompt]
 
     def _scene(self, prompt: str) -> Scene:
         if prompt not in self._scenes:
@@ -123,31 +132,61 @@ class Pairs:
             self._objective.ask(own)
         return self._scenes[prompt]
 
-    def _error(self, key: str, i: int, *, seed: int, base: bool = False) -> Generator[Progress, None, _Noised]:
-        """One texture noised to step i, denoised by the frozen (`base`) or the learning network."""
-        painter, scene = self._painter, self._scene(self._picks.samples[key].prompt)
+    def _errors(
+        self, picks: Sequence[Pick], i: int, *, seed: int, base: bool = False
+    ) -> Generator[Progress, None, tuple[Tensor, Tensor, list[_Denoised]]]:
+        """(errors [n] of the better, of the worse, the passes of the frozen (`base`) or learning network that made them) of n
+        pairs of one prompt, noised to step i.
+
+        On the first step nothing of a texture is left, and what the noise decides beside, the places of a pattern say, is the
+        noise's own: one pass of pure noise, as sampling begins, is compared with all of them. So what is preferred in where
+        things lie is learned, which a texture's own noise would explain away.
+        """
+        keys = [key for p in picks for key in (p.better, p.worse)]
+        errors: dict[str, Tensor] = {}
+        passes = []
+        for group in [keys] if i == 0 else [[key] for key in keys]:
+            painter, scene = self._painter, self._scene(self._picks.samples[group[0]].prompt)
+            x = painter.noise(scene, generator=torch.Generator().manual_seed(seed))
+            if i:
+                x = painter.noised(self._x0(group[0], scene), i, noise=x)
+            network = Pass(painter, scene, x, i, chunk=self._objective.chunk, base=base)
+            prediction = yield from network.forward(for_parameters=not base)
+            guess = painter.guess(x, prediction, i, scene)
+            errors |= {key: self._off(guess, key, scene).square().mean() for key in group}
+            passes.append(_Denoised(group, x, scene, prediction, network))
+        better, worse = (torch.stack([errors[key] for key in side]) for side in (keys[::2], keys[1::2]))
+        return better, worse, passes
+
+    def _slope(self, one: _Denoised, i: int, of_key: Mapping[str, float]) -> Tensor:
+        """The derivative by the prediction of a loss with these derivatives by the textures' errors."""
+        with torch.enable_grad():
+            leaf = one.prediction.detach().requires_grad_()
+            guess = self._painter.guess(one.x, leaf, i, one.scene)
+        d_guess = torch.zeros_like(guess)
+        for key in dict.fromkeys(one.keys):
+            d_guess += (2 * of_key[key] / guess.numel()) * self._off(guess.detach(), key, one.scene)
+        return torch.autograd.grad(guess, leaf, d_guess)[0]
+
+    def _off(self, guess: Tensor, key: str, scene: Scene) -> Tensor:
+        return guess - self._x0(key, scene)[:, : guess.shape[1]]  # what no step changes is not guessed
+
+    def _x0(self, key: str, scene: Scene) -> Tensor:
         x0 = self._picks.x0(key).to(scene.geometry)
         if len(x0) != scene.views:
             raise StudioError(
                 "A picked texture was painted from other cameras.", "Pick anew, or use the settings it was made with."
             )
-        noise = painter.noise(scene, generator=torch.Generator().manual_seed(seed))
-        x = painter.noised(x0, i, noise=noise)
-        network = Pass(painter, scene, x, i, chunk=self._objective.chunk, base=base)
-        prediction = yield from network.forward(for_parameters=not base)
-        with torch.enable_grad():
-            leaf = prediction.detach().requires_grad_()
-            guess = painter.guess(x, leaf, i, scene)
-            error = (guess - x0[:, : guess.shape[1]]).square().mean()  # what no step changes is not guessed
-        (d_prediction,) = torch.autograd.grad(error, leaf)
-        return _Noised(error.detach(), prediction, d_prediction, network)
+        return x0
 
 
 @dataclass(frozen=True, eq=False)
-class _Noised:
-    error: Any
-    """The mean squared error of the guess, a scalar."""
+class _Denoised:
+    """One pass of a network."""
+
+    keys: list[str]
+    """The textures that its guess is compared with."""
+    x: Tensor
+    scene: Scene
     prediction: Tensor
-    d_prediction: Tensor
-    """Of the error by the prediction."""
     network: Pass

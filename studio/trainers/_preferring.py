@@ -48,9 +48,14 @@ def loss(errors: Errors, method: Method, *, beta: float, margin: float) -> Tenso
     return errors.better
 
 
-def auto_beta(better_reference: Tensor, worse_reference: Tensor) -> float:
+def spread(apart: Tensor) -> float:
+    """The standard deviation of e_w_ref − e_l_ref over pairs."""
+    return max(float(apart.std()), 1e-12)
+
+
+def auto_beta(spread: float) -> float:
     """2 / std(e_w_ref − e_l_ref): the learned differences themselves are 0 at the start."""
-    return SCALE / max(float((better_reference - worse_reference).std()), 1e-12)
+    return SCALE / spread
 
 
 class Guard:

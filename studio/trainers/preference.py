@@ -76,7 +76,7 @@ class Preference(Trainer):
         from studio.trainers._average import Average
         from studio.trainers._pairs import Pairs
         from studio.trainers._pass import clipped_norm
-        from studio.trainers._preferring import Guard
+        from studio.trainers._preferring import Guard, auto_beta
 
         painter = objective.painter
         painter.add_lora(rank=self.rank, seed=objective.seed, adapter=self.adapter)
@@ -86,7 +86,7 @@ class Preference(Trainer):
         drift: float | None = None
         objective.live(resume["iteration"] if resume else 0)
         pairs: Pairs = yield from self._pairs(objective)
-        beta, spread = yield from pairs.scaled(self.beta)
+        spreads = yield from pairs.measure()
         accuracy: list[tuple[int, float]] = []
         if resume is not None:
             average.restore(resume)
@@ -105,11 +105,11 @@ class Preference(Trainer):
             seen = []
             for n in range(self.batch):
                 turn = iteration * self.batch + n
-                settings = {"method": self.method, "beta": beta, "margin": self.margin * spread, "share": 1 / self.batch}
+                settings = {"method": self.method, "beta": self.beta, "margin": self.margin, "share": 1 / self.batch}
                 seen.append((yield from pairs.learned(turn, seed=objective.train_seed(iteration, n), **settings)))
             objective.taught()
             metrics = {name: fmean(getattr(one, name) for one in seen) for name in ("loss", "drift")}
-            excess = fmean(one.worse - one.worse_reference for one in seen) / spread
+            excess = fmean(one.excess for one in seen)
             if self.method == "dro_published" and guard.ran_away(excess, average.state()["lora"]):
                 stopped = "The published DRO ran away and was stopped; what was learned before that is kept."
                 ended = iteration + 1
@@ -155,7 +155,7 @@ class Preference(Trainer):
                 "pairs": len(pairs.trained),
                 "held_out_pairs": len(pairs.held_out),
                 "accuracy": [list(one) for one in accuracy],
-                "beta": beta,
+                "beta": [self.beta or auto_beta(spread) for spread in spreads],
                 "stopped": stopped,
             },
         }

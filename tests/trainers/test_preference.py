@@ -18,7 +18,7 @@ from studio.preferences import Picks
 from studio.progress import Progress
 from studio.run import run
 from studio.trainers import _pairs
-from studio.trainers._preferring import Errors, Guard, auto_beta, loss
+from studio.trainers._preferring import Errors, Guard, auto_beta, loss, spread
 from tests.meshes import uv_sphere
 from tests.runs import BALL, QUICK
 
@@ -60,8 +60,8 @@ def test_a_gain_is_the_picked_order() -> None:
 
 def test_beta_scales_with_how_much_pairs_differ() -> None:
     better, worse = torch.tensor([0.1, 0.5, 0.2]), torch.tensor([0.3, 0.1, 0.6])
-    assert auto_beta(better, worse) == pytest.approx(2 / float((better - worse).std()))
-    assert auto_beta(10 * better, 10 * worse) == pytest.approx(auto_beta(better, worse) / 10)
+    assert auto_beta(spread(better - worse)) == pytest.approx(2 / float((better - worse).std()))
+    assert auto_beta(spread(10 * (better - worse))) == pytest.approx(auto_beta(spread(better - worse)) / 10)
 
 
 def denoised(method: Any, *, steps: int = 300, rate: float = 0.05) -> tuple[list[float], list[float], int | None]:
@@ -168,7 +168,7 @@ def test_a_score_prefers_the_picks_are_kept_and_a_run_continues_to_the_same_numb
     assert result is not None
     told = result.report["preferences"]
     assert (told["pairs"], told["held_out_pairs"], told["stopped"]) == (4, 1, "")
-    assert [n for n, _ in told["accuracy"]] == [2, 4] and told["beta"] > 0
+    assert [n for n, _ in told["accuracy"]] == [2, 4] and all(b > 0 for b in told["beta"])
     assert all(0 <= p["drift"] and p["gradient"] > 0 for p in learned(seen)) and learned(seen)[-1]["drift"] > 0
     assert learned(seen)[0]["loss"] == pytest.approx(math.log(2), abs=1e-6)
     assert ["accuracy" in m for m in learned(seen)] == [False, True] * 2 and "palette" in learned(seen)[1]
@@ -181,6 +181,38 @@ def test_a_score_prefers_the_picks_are_kept_and_a_run_continues_to_the_same_numb
     assert learned(rest) == learned(seen)[2:]
     assert not [p for p in rest if p.stage == "gathering"], "what was painted and scored is kept"
     assert rest[-1].result is not None and rest[-1].result.report["preferences"] == told
+
+
+def sided(folder: Path, count: int = 6) -> Picks:
+    """Pairs of noise, as the tiny generator would have painted it: the better one is brighter on the left of every view."""
+    source = torch.Generator().manual_seed(0)
+    one = next(iter(Picks(folder).samples.values()))
+    like, picks = Picks(folder).x0(one.key).float(), Picks(folder.parent / "sides")
+    side = torch.linspace(1, -1, like.shape[-1]).expand_as(like)
+    for n in range(count):
+        pair = [0.5 * torch.randn(like.shape, generator=source) + sign * 0.5 * side for sign in (1, -1)]
+        facts = {"pictures": torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "prompt": one.prompt, "subject": one.subject}
+        picks.prefer(*(picks.add(x0=x0, seed=n, **facts).key for x0 in pair))
+    return picks
+
+
+def test_places_are_learned_and_one_pass_of_noise_stands_for_all_pairs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the first step the network is asked of nothing but what sampling begins with, once for all pairs; on seeds that no pair
+    is from, the left has become brighter than the right."""
+    asked: dict[int, list[float]] = {}
+
+    class Watched(_pairs.Pass):
+        def __init__(self, painter: Any, scene: Any, x: torch.Tensor, i: int, **how: Any) -> None:
+            asked.setdefault(i, []).append(float(x.double().sum()))
+            super().__init__(painter, scene, x, i, **how)
+
+    picks = sided(folder)
+    monkeypatch.setattr(_pairs, "Pass", Watched)
+    seen, _ = ran(picks.folder, iterations=40, trainer={"score": "", "rate": 0.02, "look_every": 60})
+    views = [p.pictures.mean((0, 1, 2)) for p in seen if p.pictures is not None]
+    before, after = (float(v[: len(v) // 2].mean() - v[len(v) // 2 :].mean()) for v in (views[0], views[-1]))
+    assert after > before + 0.004
+    assert all(asked[0].count(x) <= 2 for x in asked[0]), "the frozen network and the one that learns, and no texture's own"
 
 
 @pytest.mark.parametrize("method", ["dro", "sft", "dro_published"])
