@@ -157,7 +157,7 @@ class _Unfinished:
             # Taken at once: at a later step the optimiser and the normalisers have moved on.
             self.checkpoint = progress.checkpoint()
             if progress.texture is not None and (self.best is None or _score(progress) >= _score(self.best)):
-                self.best = progress
+                self.best = replace(progress, finish=None)  # which holds an iteration's pictures
 
     def keep(self, outputs: Outputs) -> None:
         """Write the checkpoint now and then, for the day when there is no time to: a power cut, a killed process."""

@@ -126,5 +126,7 @@ class Progress:
     """The run seems to fool its rewards."""
     checkpoint: Callable[[], dict[str, Any]] | None = None
     """Everything needed to continue from here, as CPU tensors and plain values (safe for `torch.save` and its safe loading)."""
+    finish: Callable[[], Texture] | None = None
+    """Beside a checkpoint: `texture` as it would be had the run ended here, as fine as its atlas; until the next progress."""
     result: Result | None = None
     """Only on the last progress of a run."""

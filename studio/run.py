@@ -143,7 +143,7 @@ def run(
     raw, painted = objective.raw(texture), objective.painted  # of what was learned on, comparable with the scores before
     with _timed("detail", seconds):
         yield Progress("sharpening", 0, 1)
-        texture = stages.finished(objective, texture)
+        texture = stages.finished(objective, texture, painted)
     with _timed("after", seconds):
         after, raw_after = yield from stages.held_out(objective, mesh, seeds, "measuring after", see=variety.after)
 

@@ -18,7 +18,7 @@ from studio.errors import StudioError
 from studio.generators import Painter, Words
 from studio.judge import Judge, Views, opinions
 from studio.judge import eye as held_out_eye
-from studio.objective import Objective
+from studio.objective import Objective, Painted
 from studio.plug import shown
 from studio.progress import Progress
 from studio.region import Region, build, seen_within
@@ -154,11 +154,11 @@ def told_of_locked_size(mesh: Mesh, size_px: int) -> list[str]:
     return [f"The mesh's own maps have {own} px: locked texels are theirs, resampled to {size_px:,}."]
 
 
-def finished(objective: Objective, texture: Texture) -> Texture:
-    """A run's texture with what the atlas can show beyond the pictures; as it is where the painter did not paint it last, or
-    where memory does not suffice, which the report then tells."""
-    painter, painted = objective.painter, objective.painted
-    if painted is None or painted.texture is not texture:
+def finished(objective: Objective, texture: Texture, painted: Painted | None) -> Texture:
+    """A texture with what the atlas can show beyond the pictures; as it is where it is not what the painter has `painted` from
+    where the cameras stand, or where memory does not suffice, which the report then tells."""
+    painter, stands = objective.painter, objective.scene.geometry
+    if painted is None or painted.texture is not texture or not torch.equal(painted.rollout.scene.geometry, stands):
         return texture
     rollout, on = painted.rollout, {"atlas": objective.atlas, "baker": objective.baker}
     try:
@@ -227,7 +227,8 @@ def watched(
             steps.append({t.name: p.metrics[t.name] for t in objective.terms if t.name in p.metrics})
             if judge is not None:
                 p = judged(p, judge, objective, untrained, learns=config.trainer.learns)
-            p = replace(p, checkpoint=partial(_state, state, config, mesh, objective, steps, loras, judge))
+            state = partial(_state, state, config, mesh, objective, steps, loras, judge)
+            p = replace(p, checkpoint=state, finish=partial(finished, objective, p.texture, objective.painted))
         yield replace(p, mesh=mesh, painted=frozenset(objective.painter.channels)) if p.texture is not None else p
     return steps_of.value
 

@@ -16,6 +16,7 @@ from typing import Any, Generic, Literal, TypeVar
 Item = TypeVar("Item")
 BEAT_S = 0.1
 State = Literal["new", "running", "paused", "done", "stopped", "failed"]
+ENDED = ("done", "stopped", "failed")
 
 
 def ended(worker: Worker[Any] | None, waiting: Item) -> Iterator[Item]:

@@ -243,23 +243,23 @@ def test_every_painted_channel_is_baked_and_rewards_move_the_base_colour_alone()
 def test_what_lies_beyond_the_pictures_is_added_to_the_texture_that_was_painted_last_alone(monkeypatch) -> None:
     work = objective(())
     texture = drain(work.paint(3)).texture
-    assert finished(work, texture) is texture  # tiny knows no more than its pictures
+    assert finished(work, texture, work.painted) is texture  # tiny knows no more than its pictures
 
     def beyond(x, pictures, scene, *, atlas, baker):
         assert torch.equal(x, work.painted.rollout.entering[-1]) and torch.equal(pictures, work.painted.pictures)
         return torch.full_like(baker.bake(pictures), 0.2)
 
     monkeypatch.setattr(work.painter, "detail", beyond)
-    more = finished(work, texture).channels["base_color"]
+    more = finished(work, texture, work.painted).channels["base_color"]
     assert torch.allclose(more, (work.baker.bake(work.painted.pictures) + 0.2).clamp(0, 1))
     pushed = texture.with_channel("base_color", texture.channels["base_color"] * 0.5)
-    assert finished(work, pushed) is pushed
+    assert finished(work, pushed, work.painted) is pushed
 
     def too_much(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(work.painter, "detail", too_much)
-    assert finished(work, texture) is texture and "memory" in work.remarks["detail"]
+    assert finished(work, texture, work.painted) is texture and "memory" in work.remarks["detail"]
 
 
 def test_a_reward_that_is_not_a_number_names_itself() -> None:

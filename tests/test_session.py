@@ -271,6 +271,43 @@ def test_a_stop_is_answered_and_keeps_what_there_is(when: str, sphere: Path, ses
         assert session._checkpoint is not None and session._checkpoint["trainer"]["iteration"] == done[-1]
 
 
+@pytest.mark.parametrize("slow_s", [0.0, 1.0])
+def test_a_stopped_run_leaves_its_last_texture_as_fine_as_its_atlas(
+    slow_s: float, sphere: Path, sessions: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, or a little after the stop was answered; not where a moment was kept in between."""
+    monkeypatch.setattr(painting, "PATIENCE_S", 0.3)
+    wanted = []
+
+    def detail(painter: Any, x: Any, pictures: torch.Tensor, scene: Any, *, atlas: Any, baker: Any) -> torch.Tensor:
+        time.sleep(slow_s)
+        wanted.append((baker.bake(pictures) + 0.2).clamp(0, 1))
+        return torch.full_like(wanted[-1], 0.2)
+
+    monkeypatch.setattr("studio.generators._multiview.MultiView.detail", detail)
+    for kept in (False, True):
+        wanted.clear()
+        session = sessions(sphere, iterations=100)
+        session.start()
+        until(session, lambda session=session: len(iterations(session)) >= 2)
+        session.stop()
+        assert until(session, lambda session=session: session.state == "idle") < 1.0
+        if kept:
+            session.keep(session.film[0].id)
+            until(session, lambda session=session: session.texture is not None and not session._reader.busy)
+        held = session.texture
+        time.sleep(slow_s + 0.3)
+        session.poll()
+        assert wanted and session.texture is not None and session._whole is not None
+        if kept:
+            assert session.texture is held
+            continue
+        assert torch.equal(session.texture.channels["base_color"], wanted[-1]) and session._whole is session.texture
+        if not slow_s:
+            last = session._film.texture(session.film[-1].id)
+            assert (last.channels["base_color"] - wanted[-1]).abs().max() < 0.5 / 255 + 1e-6
+
+
 def test_a_pass_that_cannot_be_broken_off_does_not_hold_the_window(
     sphere: Path, sessions: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,7 +94,7 @@ class Session(Editing, Showing, Painting, Filing, Loras, Picking):
         if any([desk.poll() for desk in self._desks()]):
             self._changed()
         self._watch()
-        self._look_at_recovery()
+        self._look_beside_the_run()
         self._watch_variations()
         self._autosave_when_due()
 

@@ -21,7 +21,7 @@ from studio.session.recovering import Recovery
 from studio.session.running import Running, Seen, continuation
 from studio.store import Store
 from studio.surface.unwrap import needs_unwrap
-from studio.worker import Worker
+from studio.worker import ENDED, Worker
 
 if TYPE_CHECKING:
     from studio.surface.mesh import Mesh
@@ -270,7 +270,7 @@ class Painting(Charting, ABC):
             self._enter("running")
         if self.pausing and state == "paused":
             self._enter("paused")
-        if state in ("done", "stopped", "failed"):
+        if state in ENDED:
             self._end(running, state)
         elif self.state == "stopping" and time.monotonic() - self._stopped_at > PATIENCE_S:
             self._leave(running)

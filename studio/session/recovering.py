@@ -12,7 +12,7 @@ from studio import device
 from studio.errors import StudioError
 from studio.plug import checked
 from studio.recovery import PRESETS, Settings, settings
-from studio.worker import Worker, ended
+from studio.worker import ENDED, Worker, ended
 
 if TYPE_CHECKING:
     from studio.materials import Misfit, Outcome
@@ -220,7 +220,7 @@ class Recovery:
             self._changed()
         fresh = work.preview if work.preview is not self._preview else None
         self._preview = work.preview
-        if state in ("done", "stopped", "failed"):
+        if state in ENDED:
             self._work, self.outcome = None, work.outcome
             if state == "failed" and work.worker.error is not None:
                 self._failed(work.worker.error)

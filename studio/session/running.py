@@ -153,6 +153,7 @@ class Running:
             self._remember(self._last)
         except GeneratorExit:  # told to stop
             self._remember(self._last)
+            self._finish()
             raise
         finally:
             steps.close()
@@ -196,15 +197,25 @@ class Running:
             self.pause()
         return True
 
-    def _remember(self, progress: Progress | None) -> None:
-        """Put this moment on film, unless it is there."""
+    def _remember(self, progress: Progress | None, *, anew: bool = False) -> None:
+        """Put this moment on film, unless it is there; `anew`: also then."""
         if progress is None or self.texture is None:
             return
-        if progress.result is None and any(m.iteration == progress.step for m in self.film.moments):
+        if not anew and progress.result is None and any(m.iteration == progress.step for m in self.film.moments):
             return
         texture = progress.texture.to("cpu") if progress.texture is not None else self.texture
         scores = {name: float(value) for name, value in progress.metrics.items()}
         self.film.add(progress.step, texture, thumbnail(self.mesh, texture, self._prepared_viewer()), scores, self.checkpoint)
+
+    def _finish(self) -> None:
+        """The last whole texture as fine as it would be at the run's own end."""
+        if self._last is None or self._last.finish is None or self._last.texture is None:
+            return
+        texture = self._last.finish()
+        if texture is not self._last.texture:
+            self.texture = texture.to("cpu")
+            self.whole = self.texture, self.checkpoint
+            self._remember(replace(self._last, texture=self.texture), anew=True)
 
     def _prepared_viewer(self) -> Viewer:
         from studio.view import Viewer

@@ -20,6 +20,7 @@ from studio.session.recovering import Recovery
 from studio.session.running import Running
 from studio.session.survey import Survey
 from studio.store import Store
+from studio.worker import ENDED
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,6 +63,8 @@ class Showing(ABC):
         self._reader = Desk("reader")
         self._store = Store()
         self._film = Film(self._store)
+        self._late: tuple[Running, Texture | None] | None = None
+        """A run that may still be finishing the texture it has left."""
         self._newest: Texture | None = None
         self._whole: Texture | None = None
         """The newest texture that was not stopped half denoised: what is saved and exported."""
@@ -125,6 +128,18 @@ class Showing(ABC):
 
     def _settle(self, running: Running) -> None:
         """The run has ended: what it left half denoised gives way to its last whole texture, if it made one."""
+        self._take_whole(running)
+        self._late = None if running.worker.state in ENDED else (running, self._whole)
+
+    def _look_at_late(self) -> None:
+        """A stopped run may finish its last texture after the stop was answered: it counts while nothing else has come."""
+        if self._late is not None and self._late[0].worker.state in ENDED:
+            (running, whole), self._late = self._late, None
+            if self._running is None and self._whole is whole:
+                self._take_whole(running)
+                self._touched()
+
+    def _take_whole(self, running: Running) -> None:
         self._look(running)
         self.report, self.seeds = running.report, running.seeds
         if running.whole is None:
@@ -138,6 +153,11 @@ class Showing(ABC):
         if self._running is not None:
             raise StudioError("A run is going on, and both would change the surface.", "Stop it first.")
         self.recovery.start(self.mesh, self.config.device, self.config.renderer)
+
+    def _look_beside_the_run(self) -> None:
+        """What else has come: the last touches of a run that was stopped, and what a recovery has found."""
+        self._look_at_late()
+        self._look_at_recovery()
 
     def _look_at_recovery(self) -> None:
         """Show what a recovery has found so far; what it came to is the mesh's from then on."""
