@@ -3,7 +3,7 @@
 Rewards: `lora_reward` without and with an anchor, `nabla_db`, and `preference` (which sees the rewards only as a score) on the
 same meshes and rewards: gain on held-out seeds and where its 95 % interval begins ("from"), the judge, which share of the base's
 diversity is kept, the drift, seconds of one iteration, and memory. `lora at equal drift` is `lora_reward` without an anchor,
-ended where it drifted as far as `nabla_db`.
+at a tenth of the rate, ended where it drifted as far as `nabla_db`.
 
 Tastes: `preference` learns three hidden tastes (a colour, the scale of the pattern, left brighter than right) from 32 simulated
 picks, one in ten of them wrong; seeds that nobody picked from are scored before and after.
@@ -40,7 +40,7 @@ RATE, VISITS = 2e-4, 4
 KINDS: dict[str, dict[str, Any]] = {
     "nabla_db": {"name": "nabla_db", "beta": 4.0},
     "lora": {"name": "lora_reward", "rate": 4e-3},
-    "lora at equal drift": {"name": "lora_reward", "rate": 4e-3},
+    "lora at equal drift": {"name": "lora_reward", "rate": 4e-4},
     "lora with anchor": {"name": "lora_reward", "rate": 4e-3, "anchor": 1e4},
     "preference": {"name": "preference", "score": "rewards", "gap": 0.0, "rate": RATE},
 }
@@ -108,7 +108,7 @@ def cases(args: argparse.Namespace) -> list[dict[str, str]]:
 def settings(args: argparse.Namespace, **changes: Any) -> dict[str, Any]:
     """What all cases have alike."""
     views, atlas_px = (2, 256) if args.small else (args.views, 512)
-    table = {"generator": {"name": args.generator, "steps": 6}, "device": args.device, "judge_every": 2, "atlas_px": atlas_px}
+    table = {"generator": {"name": args.generator, "steps": 4}, "device": args.device, "judge_every": 2, "atlas_px": atlas_px}
     return {**table, "views": views, "max_views": views, **changes}
 
 
