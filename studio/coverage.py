@@ -108,7 +108,7 @@ def painting_cameras(
 
 def _best(worth: np.ndarray, beside: list[int]) -> int:
     """The camera that is worth most beside these, of `worth` [cameras, texels]; each is taken once."""
-    value = np.maximum(worth, worth[beside].max(0, initial=0)).sum(1)
+    value = np.maximum(worth, worth[beside].max(0, initial=0)).sum(1, dtype=np.float64)
     value[beside] = -1
     return int(value.argmax())
 

@@ -426,7 +426,7 @@ def bake(box: Path, tmp_path: Path) -> Callable[..., int]:
 @pytest.mark.long
 def test_the_command_takes_masks_and_negative_weights(bake: Callable[..., int], tmp_path: Path) -> None:
     lock, own = halves(tmp_path / "lock.png"), halves(tmp_path / "own.png", left=100, right=250)
-    more = ["--lock", lock, "", "--region", own, "--region", f"palette={own}", "--reward", "palette=-1", "--angle-mask-deg", "80"]
+    more = ["--lock", lock, "", "--region", own, "--region", f"palette={own}", "--reward", "palette=-1", "--angle-mask-deg", "60"]
     assert bake(*more, "--report", str(tmp_path / "r.json")) == 0
     masks = json.loads((tmp_path / "r.json").read_text())["masks"]
     assert set(masks["files"]) == {"lock", "region", "rewards.palette.region"} and 0 < masks["locked"] < 1 and masks["unseen"] > 0
