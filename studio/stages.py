@@ -227,8 +227,8 @@ def watched(
             steps.append({t.name: p.metrics[t.name] for t in objective.terms if t.name in p.metrics})
             if judge is not None:
                 p = judged(p, judge, objective, untrained, learns=config.trainer.learns)
-            state = partial(_state, state, config, mesh, objective, steps, loras, judge)
-            p = replace(p, checkpoint=state, finish=partial(finished, objective, p.texture, objective.painted))
+            p = replace(p, checkpoint=partial(_state, state, config, mesh, objective, steps, loras, judge))
+            p = replace(p, finish=p.texture and partial(finished, objective, p.texture, objective.painted))
         yield replace(p, mesh=mesh, painted=frozenset(objective.painter.channels)) if p.texture is not None else p
     return steps_of.value
 
