@@ -65,11 +65,11 @@ class Pairs:
 
     def measure(self) -> Generator[Progress, None, list[float]]:
         """The spread of e_w_ref − e_l_ref over the data at each step, which is what β, margins and gains are told in."""
+        of_prompts = [self._alike(pick) for pick in {self._prompt(pick): pick for pick in self.trained}.values()]
         for i in range(self._painter.steps):
-            of_all = self._alike(self.trained[0])
-            some = [of_all] if i == 0 else [[pick] for pick in self.trained[: max(2, MEASURED // self._painter.steps)]]
+            few = [[pick] for pick in self.trained[: max(2, MEASURED // self._painter.steps)]]
             apart = []
-            for n, picks in enumerate(some):
+            for n, picks in enumerate(few if i else of_prompts):
                 better, worse, _ = yield from self._errors(picks, i, seed=NOISE_SEED + n, base=True)
                 apart.append(better - worse)
             self.spreads.append(spread(torch.cat(apart)))
@@ -93,10 +93,10 @@ class Pairs:
         with torch.enable_grad():
             scale = {"beta": beta or auto_beta(self.spreads[i]), "margin": margin * self.spreads[i]}
             value = loss(Errors(*leaves, *frozen), method, **scale).mean()
-        slopes = torch.autograd.grad(value, leaves, allow_unused=True)
+        slopes = torch.autograd.grad(value, leaves, materialize_grads=True)
         of_key: dict[str, float] = defaultdict(float)
         for slope, keys in zip(slopes, ([p.better for p in picks], [p.worse for p in picks]), strict=True):
-            for key, part in zip(keys, [] if slope is None else slope.tolist(), strict=False):
+            for key, part in zip(keys, slope.tolist(), strict=True):
                 of_key[key] += part * share
         for one in passes:
             if any(of_key[key] for key in one.keys):
@@ -121,8 +121,10 @@ class Pairs:
 
     def _alike(self, pick: Pick) -> list[Pick]:
         """The pairs to learn from whose prompt is this one's."""
-        prompt = self._picks.samples[pick.better].prompt
-        return [p for p in self.trained if self._picks.samples[p.better].prompt == prompt]
+        return [p for p in self.trained if self._prompt(p) == self._prompt(pick)]
+
+    def _prompt(self, pick: Pick) -> str:
+        return self._picks.samples[pick.better].prompt
 
     def _scene(self, prompt: str) -> Scene:
         if prompt not in self._scenes:
@@ -139,8 +141,8 @@ class Pairs:
         pairs of one prompt, noised to step i.
 
         On the first step nothing of a texture is left, and what the noise decides beside, the places of a pattern say, is the
-        noise's own: one pass of pure noise, as sampling begins, is compared with all of them. So what is preferred in where
-        things lie is learned, which a texture's own noise would explain away.
+        noise's own: one pass of pure noise, as sampling begins, is compared with all of them. So the guess can follow what is
+        preferred in where things lie, which a texture's own noise would explain away.
         """
         keys = [key for p in picks for key in (p.better, p.worse)]
         errors: dict[str, Tensor] = {}

@@ -215,6 +215,23 @@ def test_places_are_learned_and_one_pass_of_noise_stands_for_all_pairs(folder: P
     assert all(asked[0].count(x) <= 2 for x in asked[0]), "the frozen network and the one that learns, and no texture's own"
 
 
+def test_a_single_pick_of_the_first_prompt_is_learned_beside_those_of_another(folder: Path, tmp_path: Path) -> None:
+    """How much pairs differ is known from all of them: one alone has no spread."""
+    scored, picks = Picks(folder), Picks(tmp_path / "two")
+    for n, pick in enumerate(scored.picks):
+        said = "red" if n == 0 else "blue"
+        keys = [
+            picks.add(
+                x0=scored.x0(key), pictures=scored.pictures(key) + n, prompt=said, seed=2 * n, subject=scored.samples[key].subject
+            ).key
+            for key in (pick.better, pick.worse)
+        ]
+        picks.prefer(*keys)
+    seen, _ = ran(picks.folder, iterations=6, trainer={"score": ""})
+    assert all(math.isfinite(m["loss"]) and math.isfinite(m["gradient"]) for m in learned(seen)) and len(learned(seen)) == 6
+    assert seen[-1].result is not None and all(map(math.isfinite, seen[-1].result.report["preferences"]["beta"]))
+
+
 @pytest.mark.parametrize("method", ["dro", "sft", "dro_published"])
 def test_every_method_learns(folder: Path, method: str) -> None:
     seen, _ = ran(folder, iterations=2, trainer={"method": method})
