@@ -70,8 +70,7 @@ class Samples:
         self.see = Sight(mesh, atlas, texels).see
         self.cameras = tuple(looking_along(d) for d in sphere_directions())
         self.facing = self.see(self.cameras)
-        self.seen = self.facing > 0
-        self.reachable = self.seen.any(0)
+        self.reachable = (self.facing > 0).any(0)
 
 
 _SAMPLES: WeakKeyDictionary[Atlas, Samples] = WeakKeyDictionary()

@@ -135,7 +135,7 @@ class Showing(ABC):
         """A stopped run may finish its last texture after the stop was answered: it counts while nothing else has come."""
         if self._late is not None and self._late[0].worker.state in ENDED:
             (running, whole), self._late = self._late, None
-            if self._running is None and self._whole is whole:
+            if self._running is None and whole is not None and self._whole is whole:
                 self._take_whole(running)
                 self._touched()
 
