@@ -27,6 +27,8 @@ MEASURED = 32
 LOOKS = 2
 """Steps at which a held-out pair is judged."""
 NOISE_SEED = 1_000_003
+KEPT_BYTES = 512 << 20
+"""Latents that are kept in memory: the first step compares all pairs, several times over. The rest is read each time."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Pairs:
         self._objective, self._painter, self._picks = objective, objective.painter, picks
         self._scenes: dict[str, Scene] = {}
         self._reference: dict[tuple[int, int], tuple[Tensor, ...]] = {}
+        self._latents: dict[str, Tensor] = {}
         self.spreads: list[float] = []
 
     def measure(self) -> Generator[Progress, None, list[float]]:
@@ -174,7 +177,10 @@ class Pairs:
         return guess - self._x0(key, scene)[:, : guess.shape[1]]  # what no step changes is not guessed
 
     def _x0(self, key: str, scene: Scene) -> Tensor:
-        x0 = self._picks.x0(key).to(scene.geometry)
+        x0 = self._latents[key] if key in self._latents else self._picks.x0(key)
+        if sum(t.nbytes for t in self._latents.values()) + x0.nbytes <= KEPT_BYTES:
+            self._latents[key] = x0
+        x0 = x0.to(scene.geometry)
         if len(x0) != scene.views:
             raise StudioError(
                 "A picked texture was painted from other cameras.", "Pick anew, or use the settings it was made with."
